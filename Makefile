@@ -1,0 +1,91 @@
+# Everything a checkout can do. Needs make and Python 3.11 or newer; the rest goes into .venv.
+
+HOST ?= 127.0.0.1
+PORT ?= 8000
+VENV := .venv
+BIN := $(VENV)/bin
+
+# The first interpreter that is new enough; a pyenv shim may stand in the PATH and not work.
+PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11 python3.14; do \
+	$$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$python && break; done)
+
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+# Byte code is what makes the second start fast.
+unexport PYTHONDONTWRITEBYTECODE
+unexport PYTHONPATH
+
+.DEFAULT_GOAL := help
+.PHONY: help run test check format lock clean
+.DELETE_ON_ERROR:
+
+help:
+	@sed -n 's/^\([a-z-]*\):.*## /make \1: /p' $(firstword $(MAKEFILE_LIST))
+
+run: $(VENV)/.host ## serve the embedded models on http://$(HOST):$(PORT)
+	@exec $(BIN)/python -m handler --host $(HOST) --port $(PORT) --example
+
+test: $(VENV)/.dev $(VENV)/.node $(VENV)/.emulator ## the whole test suite with branch coverage
+	@$(BIN)/coverage erase
+	$(BIN)/coverage run -m pytest $(ARGS)
+	@$(BIN)/coverage combine --quiet
+	$(BIN)/coverage report
+
+check: $(VENV)/.dev ## format, lint, types, import direction
+	$(BIN)/ruff format --check
+	$(BIN)/ruff check
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: $(VENV)/.dev ## rewrite the code in the house's format
+	$(BIN)/ruff format
+	$(BIN)/ruff check --fix
+
+# Hashes, and no address of any index: pip takes the files from the index this machine is set up for.
+COMPILE = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
+	--no-emit-index-url
+lock: $(VENV)/.dev ## write requirements/*.txt anew from pyproject.toml
+	$(BIN)/pip install --quiet uv
+	$(COMPILE) pyproject.toml --extra lambda --output-file requirements/lambda.txt
+	$(COMPILE) pyproject.toml --extra host --group build --output-file requirements/host.txt
+	$(COMPILE) pyproject.toml --extra host --extra lambda --group build --group test --group check --output-file requirements/dev.txt
+	$(COMPILE) pyproject.toml --group bake --output-file requirements/bake.txt
+	$(COMPILE) --no-deps requirements/emulator.in --output-file requirements/emulator.txt
+
+clean: ## remove everything that make wrote
+	rm -rf $(VENV) .venv-bake tests/node/node_modules build ctranslate2_server.egg-info .coverage* \
+		.hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
+
+# --- the environment --------------------------------------------------------------------------------------------------
+
+$(BIN)/python:
+	@test -n "$(PYTHON)" || { echo "error: no Python 3.11 or newer in the PATH; set PYTHON=/path/to/python3" >&2; exit 1; }
+	@$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); \
+		echo "error: $(PYTHON) cannot make virtual environments; on Debian and Ubuntu: apt-get install python3-venv" >&2; exit 1; }
+
+INSTALL = $(BIN)/pip install --quiet --no-warn-script-location
+EDITABLE = $(INSTALL) --no-deps --no-build-isolation --editable .
+
+$(VENV)/.host: requirements/host.txt pyproject.toml | $(BIN)/python
+	@echo "Setting up $(VENV) ..." >&2
+	@$(INSTALL) --require-hashes -r requirements/host.txt
+	@$(EDITABLE)
+	@touch $@
+
+# Holds all of .host as well.
+$(VENV)/.dev: requirements/dev.txt pyproject.toml | $(BIN)/python
+	@echo "Setting up $(VENV) for development ..." >&2
+	@$(INSTALL) --require-hashes -r requirements/dev.txt
+	@$(EDITABLE)
+	@touch $(VENV)/.host $@
+
+# The OpenAI client for Node; node and npm come from a Python package.
+$(VENV)/.node: tests/node/package-lock.json $(VENV)/.dev
+	@PATH="$(abspath $(BIN)):$$PATH" npm ci --prefix tests/node --no-audit --no-fund --no-update-notifier --loglevel=error
+	@touch $@
+
+# The Lambda emulator's binary comes with aws-sam-cli; none of its hundred dependencies is needed for that.
+$(VENV)/.emulator: requirements/emulator.txt | $(BIN)/python
+	@rm -rf $(VENV)/emulator
+	@$(INSTALL) --require-hashes --no-deps --target $(VENV)/emulator -r requirements/emulator.txt
+	@chmod +x $(VENV)/emulator/samcli/local/rapid/aws-lambda-rie-*
+	@touch $@

@@ -1,0 +1,49 @@
+"""The FastAPI application, put together from parts that are given to it; no side effects."""
+
+from fastapi import FastAPI
+
+from handler import __version__
+from handler.exception_handlers import add_exception_handlers
+from handler.middleware import RequestMiddleware
+from handler.models import ModelManager
+from handler.routes import chat, health
+from handler.routes import models as models_routes
+from handler.settings import Settings
+from handler.telemetry import ColdStart
+from handler.workers import Workers
+
+
+def create_app(models: ModelManager, settings: Settings, *, cold_start: ColdStart | None = None) -> FastAPI:
+    """Return the application.
+
+    Args:
+        models: The models to serve.
+        settings: Limits, keys and ports.
+        cold_start: For the ``Server-Timing`` header of the first answer.
+    """
+    app = FastAPI(
+        title="ctranslate2-server",
+        version=__version__,
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,
+    )
+    app.state.models = models
+    app.state.settings = settings
+    app.state.workers = Workers(_threads(models), max_queued=settings.max_queued_requests)
+    app.include_router(chat.router)
+    app.include_router(models_routes.router)
+    app.include_router(health.router)
+    add_exception_handlers(app)
+    app.add_middleware(
+        RequestMiddleware,
+        api_keys=settings.api_keys,
+        max_body_bytes=settings.max_body_bytes,
+        cold_start=cold_start or ColdStart(),
+    )
+    return app
+
+
+def _threads(models: ModelManager) -> int:
+    """Return as many threads as batches can be decoded at once, and one that tokenizes meanwhile."""
+    return 1 + sum(spec.inter_threads * len(spec.device_indices) for spec in models)

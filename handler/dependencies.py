@@ -1,0 +1,43 @@
+"""What routes ask for, by type. All ``async``: FastAPI would run a plain function in a thread."""
+
+from typing import Annotated
+
+from fastapi import Depends, Request
+
+from handler.models import ModelManager
+from handler.request_parsing import check_content_type, check_supported, parse_request
+from handler.schemas import ChatCompletionRequest
+from handler.settings import Settings
+from handler.workers import Workers
+
+
+async def _models(request: Request) -> ModelManager:
+    models = request.app.state.models
+    assert isinstance(models, ModelManager)  # noqa: S101 - create_app put it there
+    return models
+
+
+async def _settings(request: Request) -> Settings:
+    settings = request.app.state.settings
+    assert isinstance(settings, Settings)  # noqa: S101 - create_app put it there
+    return settings
+
+
+async def _workers(request: Request) -> Workers:
+    workers = request.app.state.workers
+    assert isinstance(workers, Workers)  # noqa: S101 - create_app put it there
+    return workers
+
+
+async def _chat_completion_request(request: Request) -> ChatCompletionRequest:
+    check_content_type(request.headers.get("content-type"))
+    body = parse_request(await request.body(), ChatCompletionRequest)
+    check_supported(body)
+    return body
+
+
+ModelsDependency = Annotated[ModelManager, Depends(_models)]
+SettingsDependency = Annotated[Settings, Depends(_settings)]
+WorkersDependency = Annotated[Workers, Depends(_workers)]
+ChatCompletionRequestDependency = Annotated[ChatCompletionRequest, Depends(_chat_completion_request)]
+"""The body, parsed by this project: FastAPI's own parsing takes NaN and lone surrogates and answers 422."""

@@ -1,0 +1,268 @@
+"""Text in, translation out: tokens, CTranslate2, text again. Synchronous; callers keep it off the event loop."""
+
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass, field
+from time import perf_counter
+
+from ctranslate2 import TranslationResult, Translator, set_random_seed
+
+from handler.assembly import Choice, Decoded, assemble
+from handler.errors import ContextLengthExceededError, EngineError, UnsupportedLanguageError
+from handler.languages import parse_language
+from handler.segmenter import cut, segment
+from handler.settings import Family
+from handler.tokenizer import EOS, Tokenizer
+
+PATIENCE = 2.0
+"""Beam search goes on until ``beam_size * PATIENCE`` hypotheses are finished. At CTranslate2's default of 1 it stops too
+early and drops words; at 2 it agrees with the search of transformers (https://arxiv.org/abs/2204.05424 for the term)."""
+
+_MAX_BATCH_TOKENS = 4096
+"""Source tokens, padding included, that CTranslate2 decodes at once: bounds the memory a long document takes."""
+
+_LENGTH_RATIO, _LENGTH_OFFSET = 3, 64
+"""A translation longer than ``3 * source + 64`` tokens is a loop, not a translation: without this bound one garbled
+sentence would decode up to the last position, for minutes on a CPU. Translations between the 202 languages of FLORES-200
+stay well below (in NLLB's pieces the longest is about twice its source)."""
+
+
+_UNSPACED = frozenset(
+    "zho_Hans zho_Hant yue_Hant jpn_Jpan tha_Thai lao_Laoo khm_Khmr mya_Mymr shn_Mymr bod_Tibt dzo_Tibt".split()
+)
+"""Languages written without white space between sentences."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DecodingOptions:
+    """How to search; the names are CTranslate2's."""
+
+    beam_size: int = 1
+    length_penalty: float = 1.0
+    repetition_penalty: float = 1.0
+    no_repeat_ngram_size: int = 0
+    num_hypotheses: int = 1
+    max_completion_tokens: int | None = None
+    """Cap on each answer, all its sentences together."""
+    stop: tuple[str, ...] = ()
+    sampling: bool = False
+    """Draw each token at random, instead of searching for the likeliest answer."""
+    sampling_temperature: float = 1.0
+    sampling_topp: float = 1.0
+    seed: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Translation:
+    """Answers to one request, best first, and what they cost."""
+
+    choices: tuple[Choice, ...]
+    prompt_tokens: int
+    """Tokens the encoder read, special tokens counted."""
+    tokenize_ms: float
+    translate_ms: float
+
+
+@dataclass(slots=True)
+class _Source:
+    """A prompt on its way to the engine: sentences as tokens, and where they stand between the gaps."""
+
+    parts: list[str | int] = field(default_factory=list)
+    """Gaps, and indices into ``sentences``."""
+    sentences: list[list[str]] = field(default_factory=list)
+
+
+class Engine:
+    """One loaded model with its tokenizer. Thread-safe, as CTranslate2's ``Translator`` is."""
+
+    def __init__(
+        self,
+        translator: Translator,
+        tokenizer: Tokenizer,
+        *,
+        family: Family,
+        languages: Collection[str] = (),
+        max_source_tokens: int,
+        max_target_tokens: int,
+    ) -> None:
+        """Put a model and its tokenizer together.
+
+        Args:
+            translator: The loaded model.
+            tokenizer: The tokenizer the model was trained with.
+            family: Decides on special tokens, target prefix and sentence splitting.
+            languages: Codes the model's vocabulary holds; NLLB alone has any.
+            max_source_tokens: Encoder positions, special tokens counted.
+            max_target_tokens: Decoder positions, language and end token counted.
+        """
+        self._translator = translator
+        self._tokenizer = tokenizer
+        self.family = family
+        self.languages = frozenset(languages)
+        self._max_source_tokens = max_source_tokens
+        self._max_target_tokens = max_target_tokens
+
+    def translate(
+        self,
+        text: str,
+        *,
+        source_lang: str = "",
+        target_lang: str = "",
+        options: DecodingOptions,
+        max_prompt_tokens: int | None = None,
+    ) -> Translation:
+        """Translate ``text``, or for T5 answer it.
+
+        Args:
+            text: For NLLB any number of sentences; its shape is kept. For T5 the whole prompt.
+            source_lang: FLORES-200 code; means nothing to T5.
+            target_lang: FLORES-200 code; means nothing to T5.
+            options: How to search.
+            max_prompt_tokens: Longest prompt to accept.
+
+        Raises:
+            UnsupportedLanguageError: NLLB does not have one of the languages.
+            ContextLengthExceededError: The prompt has more tokens than ``max_prompt_tokens``, or, for T5, than the
+                encoder takes. Nothing has been decoded.
+            EngineError: CTranslate2 failed.
+        """
+        start = perf_counter()
+        source = self._tokenize(text, source_lang, target_lang)
+        prompt_tokens = sum(map(len, source.sentences))
+        if max_prompt_tokens is not None and prompt_tokens > max_prompt_tokens:
+            raise ContextLengthExceededError(prompt_tokens, limit=max_prompt_tokens)
+        tokenized = perf_counter()
+        results = self._decode(source.sentences, target_lang, options) if source.sentences else []
+        choices = tuple(self._choice(source, results, index, options) for index in range(options.num_hypotheses))
+        return Translation(
+            choices=choices,
+            prompt_tokens=prompt_tokens,
+            tokenize_ms=(tokenized - start) * 1e3,
+            translate_ms=(perf_counter() - tokenized) * 1e3,
+        )
+
+    def warm_up(self) -> None:
+        """Translate a word, so that the first request finds every buffer allocated.
+
+        Raises:
+            EngineError: CTranslate2 failed.
+        """
+        language = min(self.languages, default="")
+        options = DecodingOptions(max_completion_tokens=1)
+        self.translate("Hello", source_lang=language, target_lang=language, options=options)
+
+    def _tokenize(self, text: str, source_lang: str, target_lang: str) -> _Source:
+        source = _Source()
+        if self.family == "t5":
+            if text.strip():
+                tokens = self._tokenizer.encode(text, source_lang)
+                if len(tokens) > self._max_source_tokens:
+                    raise ContextLengthExceededError(len(tokens), limit=self._max_source_tokens)
+                source.parts.append(0)
+                source.sentences.append(tokens)
+            else:
+                source.parts.append(text)
+            return source
+        self._check_language(source_lang, param="source_lang")
+        self._check_language(target_lang, param="target_lang")
+        for part in self._split(text, source_lang):
+            if isinstance(part, str):
+                source.parts.append(part)
+                continue
+            if source.parts and isinstance(source.parts[-1], int) and target_lang not in _UNSPACED:
+                # Chinese sentences stand side by side; their translations into English must not.
+                source.parts.append(" ")
+            source.parts.append(len(source.sentences))
+            source.sentences.append(part)
+        return source
+
+    def _check_language(self, code: str, *, param: str) -> None:
+        # CTranslate2 would decode an unknown code as <unk>, and say nothing.
+        if code not in self.languages:
+            parse_language(code, deployed=self.languages, param=param)
+            raise UnsupportedLanguageError(code, nearest=sorted(self.languages)[:5], param=param)
+
+    def _split(self, text: str, source_lang: str) -> Iterator[str | list[str]]:
+        """Yield gaps as text and sentences as tokens, none longer than the encoder takes."""
+
+        def fits(piece: str) -> bool:
+            return len(self._tokenizer.encode(piece, source_lang)) <= self._max_source_tokens
+
+        for sentence in segment(text, source_lang):
+            if not sentence.translate:
+                yield sentence.text
+                continue
+            tokens = self._tokenizer.encode(sentence.text, source_lang)
+            if len(tokens) <= self._max_source_tokens:
+                yield tokens
+                continue
+            for piece in cut(sentence.text, fits):
+                yield self._tokenizer.encode(piece.text, source_lang) if piece.translate else piece.text
+
+    def _decode(
+        self, sentences: Sequence[list[str]], target_lang: str, options: DecodingOptions
+    ) -> list[TranslationResult]:
+        prefix = [[target_lang]] * len(sentences) if self.family == "nllb" else None
+        if options.seed is not None:
+            set_random_seed(options.seed)
+        search: dict[str, float]
+        if options.sampling:
+            search = {
+                "beam_size": 1,
+                "sampling_topk": 0,  # 0 is the whole vocabulary
+                "sampling_topp": options.sampling_topp,
+                "sampling_temperature": options.sampling_temperature,
+                "num_hypotheses": options.num_hypotheses,
+            }
+        else:
+            search = {
+                "beam_size": options.beam_size,
+                "patience": PATIENCE if options.beam_size > 1 else 1,
+                "num_hypotheses": min(options.num_hypotheses, options.beam_size),
+            }
+        try:
+            return self._translator.translate_batch(
+                sentences,
+                target_prefix=prefix,
+                max_batch_size=_MAX_BATCH_TOKENS,
+                batch_type="tokens",
+                length_penalty=options.length_penalty,
+                repetition_penalty=options.repetition_penalty,
+                no_repeat_ngram_size=options.no_repeat_ngram_size,
+                # 0: what is too long was refused or split above; CTranslate2 would silently truncate it.
+                max_input_length=0,
+                max_decoding_length=self._max_decoding_length(sentences, options.max_completion_tokens),
+                return_end_token=True,
+                **search,
+            )
+        except (RuntimeError, ValueError) as error:
+            raise EngineError from error
+
+    def _max_decoding_length(self, sentences: Sequence[list[str]], max_completion_tokens: int | None) -> int:
+        """Return the bound for one batch: what the decoder counts is the language token, the answer and its end."""
+        special = 2 if self.family == "nllb" else 1
+        bounds = [self._max_target_tokens]
+        if max_completion_tokens is not None:
+            # One step more than the cap shows whether the answer ends there or is cut off.
+            bounds.append(max_completion_tokens + special)
+        if self.family == "nllb":
+            bounds.append(_LENGTH_RATIO * max(map(len, sentences)) + _LENGTH_OFFSET)
+        return min(bounds)
+
+    def _choice(
+        self, source: _Source, results: Sequence[TranslationResult], index: int, options: DecodingOptions
+    ) -> Choice:
+        parts = [part if isinstance(part, str) else self._decoded(results[part], index) for part in source.parts]
+        return assemble(
+            parts,
+            decode=self._tokenizer.decode,
+            max_completion_tokens=options.max_completion_tokens,
+            stop=options.stop,
+        )
+
+    def _decoded(self, result: TranslationResult, index: int) -> Decoded:
+        # A search gives at most as many answers as its beam is wide: further choices repeat them.
+        tokens = result.hypotheses[index % len(result.hypotheses)]
+        if self.family == "nllb":
+            tokens = tokens[1:]  # the language code, given as the prefix
+        ended = tokens[-1:] == [EOS]
+        return Decoded(tokens[:-1] if ended else tokens, ended)

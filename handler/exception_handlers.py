@@ -1,0 +1,48 @@
+"""Every failure as OpenAI's error object: one shape for each status, on every way in."""
+
+from typing import Any
+
+from fastapi import FastAPI, Request
+from starlette.exceptions import HTTPException
+from starlette.responses import JSONResponse, Response
+
+from handler.errors import HandlerError, InvalidRequestError, MethodNotAllowedError, RouteNotFoundError
+
+_NOT_FOUND, _METHOD_NOT_ALLOWED = 404, 405
+
+
+def error_body(message: str, *, type: str, param: str | None, code: str | None) -> dict[str, Any]:  # noqa: A002 - OpenAI's name
+    """Return the envelope; all four keys are always there."""
+    return {"error": {"message": message, "type": type, "param": param, "code": code}}
+
+
+def error_response(error: Exception, *, request_id: str) -> Response:
+    """Return the answer for ``error``; of an unexpected one it tells the request's id and nothing else."""
+    if isinstance(error, HandlerError):
+        body = error_body(error.message, type=error.type, param=error.param, code=error.code)
+        return JSONResponse(body, status_code=error.status_code, headers=error.headers)
+    message = f"Internal error; the log has it under the id {request_id}."
+    return JSONResponse(error_body(message, type="server_error", param=None, code=None), status_code=500)
+
+
+def add_exception_handlers(app: FastAPI) -> None:
+    """Let ``app`` answer the service's errors and Starlette's own in the envelope."""
+
+    # Starlette calls a synchronous handler in a thread; these have nothing to wait for.
+    async def handle(_: Request, error: Exception) -> Response:
+        return error_response(error, request_id="")
+
+    async def handle_http(request: Request, error: Exception) -> Response:
+        assert isinstance(error, HTTPException)  # noqa: S101 - the type it is registered for
+        return error_response(_translated(request, error), request_id="")
+
+    app.add_exception_handler(HandlerError, handle)
+    app.add_exception_handler(HTTPException, handle_http)
+
+
+def _translated(request: Request, error: HTTPException) -> HandlerError:
+    if error.status_code == _NOT_FOUND:
+        return RouteNotFoundError(request.method, request.url.path)
+    if error.status_code == _METHOD_NOT_ALLOWED:
+        return MethodNotAllowedError(request.method, allow=(error.headers or {}).get("Allow", ""))
+    return InvalidRequestError(str(error.detail))

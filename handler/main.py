@@ -1,0 +1,11 @@
+"""``uvicorn handler.main:app``: the application, from the environment and the file ``CONFIG_FILE`` names."""
+
+from handler.composition import compose
+from handler.errors import ManifestError, SettingsError
+from handler.settings_sources import load_settings
+
+try:
+    app = compose(load_settings().settings)
+except (SettingsError, ManifestError) as error:
+    # One line, no traceback: this is the operator's mistake to read and mend.
+    raise SystemExit(f"error: {error}") from None

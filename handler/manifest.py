@@ -1,0 +1,112 @@
+"""Reads ``manifest.json``, which the bake wrote next to ``model.bin``, and checks the folder against it."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, cast, get_args
+
+from handler.errors import ManifestError
+from handler.settings import Family
+
+MANIFEST_NAME = "manifest.json"
+SCHEMA_VERSION = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FileEntry:
+    """Size in bytes and SHA-256 (hexadecimal) of one baked file."""
+
+    size: int
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Manifest:
+    """What a baked model is, where it came from and what it can take."""
+
+    id: str
+    family: Family
+    demo: bool
+    description: str
+    source_id: str
+    license: str
+    languages: tuple[str, ...]
+    """FLORES-200 codes the model was baked with; empty where the family has no language codes."""
+    tokenizer: str
+    """Name of the SentencePiece model in the folder."""
+    max_source_tokens: int
+    """Encoder positions, special tokens counted."""
+    max_target_tokens: int
+    files: Mapping[str, FileEntry]
+
+
+def read_manifest(folder: Path) -> Manifest | None:
+    """Return the manifest of a baked folder, or nothing for a folder that has none.
+
+    Raises:
+        ManifestError: The file is not a manifest of the version this server reads.
+    """
+    path = folder / MANIFEST_NAME
+    try:
+        data = json.loads(path.read_bytes())
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError) as error:
+        message = f"{path}: not readable as JSON: {error}"
+        raise ManifestError(message) from None
+    try:
+        return _parse(data)
+    except KeyError as error:
+        message = f"{path}: the key {error} is missing"
+        raise ManifestError(message) from None
+    except (TypeError, ValueError, AttributeError) as error:
+        message = f"{path}: {error}"
+        raise ManifestError(message) from None
+
+
+def _parse(data: Mapping[str, Any]) -> Manifest:
+    if data["schema_version"] != SCHEMA_VERSION:
+        message = f"schema_version is {data['schema_version']!r}; this server reads {SCHEMA_VERSION}"
+        raise ValueError(message)
+    if data["family"] not in get_args(Family):
+        message = f"family is {data['family']!r}; allowed: {', '.join(get_args(Family))}"
+        raise ValueError(message)
+    return Manifest(
+        id=str(data["id"]),
+        family=cast("Family", data["family"]),
+        demo=bool(data.get("demo", False)),
+        description=str(data.get("description", "")),
+        source_id=str(data["source"]["id"]),
+        license=str(data["license"]),
+        languages=tuple(data["languages"]),
+        tokenizer=str(data["tokenizer"]),
+        max_source_tokens=int(data["limits"]["max_source_tokens"]),
+        max_target_tokens=int(data["limits"]["max_target_tokens"]),
+        files={name: FileEntry(size=entry["size"], sha256=entry["sha256"]) for name, entry in data["files"].items()},
+    )
+
+
+def check_files(folder: Path, manifest: Manifest, *, verify: Literal["size", "sha256"]) -> None:
+    """Compare the files of ``folder`` with the manifest: their sizes, or their contents as well.
+
+    Raises:
+        ManifestError: A file is missing or is not the one that was baked.
+    """
+    for name, entry in manifest.files.items():
+        path = folder / name
+        try:
+            size = path.stat().st_size
+        except OSError:
+            message = f"{path}: the manifest lists this file and it is missing"
+            raise ManifestError(message) from None
+        if size != entry.size:
+            message = f"{path}: {size} bytes, and the manifest says {entry.size}"
+            raise ManifestError(message)
+        if verify == "sha256":
+            with path.open("rb") as file:
+                digest = hashlib.file_digest(file, "sha256").hexdigest()
+            if digest != entry.sha256:
+                message = f"{path}: SHA-256 {digest}, and the manifest says {entry.sha256}"
+                raise ManifestError(message)

@@ -1,0 +1,132 @@
+"""What happens to every request whatever its path: its id, its limits, its log line, and no failure without an answer.
+
+Plain ASGI: a ``BaseHTTPMiddleware`` would run each request in a task of its own and buffer streams.
+"""
+
+import hmac
+from collections.abc import Sequence
+from time import perf_counter
+from typing import Any
+
+from pydantic import SecretStr
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from handler.errors import AuthenticationError, HandlerError, RequestTooLargeError
+from handler.exception_handlers import error_response
+from handler.telemetry import ColdStart, RequestRecord, begin_record, bind_correlation_id, correlation_id, logger
+
+GUARDED_PATH = "/v1"
+"""Paths that need an API key; health checks answer without one."""
+
+_PATH_CHARS = 200
+"""How much of a path a log line repeats."""
+
+
+class RequestMiddleware:
+    """Outermost layer around the app's routes."""
+
+    def __init__(
+        self,
+        app: ASGIApp,
+        *,
+        api_keys: Sequence[SecretStr],
+        max_body_bytes: int,
+        cold_start: ColdStart,
+    ) -> None:
+        """Wrap ``app``.
+
+        Args:
+            app: What answers.
+            api_keys: Keys that open ``/v1``; none leaves it open.
+            max_body_bytes: Longest body to read.
+            cold_start: What the first answer tells about the start of the process.
+        """
+        self._app = app
+        self._api_keys = [key.get_secret_value().encode() for key in api_keys]
+        self._max_body_bytes = max_body_bytes
+        self._cold_start = cold_start
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request; never raises for HTTP."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        start = perf_counter()
+        headers = Headers(scope=scope)
+        request_id = correlation_id(headers, gateway_request_id=_gateway_request_id(scope))
+        bind_correlation_id(request_id)
+        record = begin_record(scope)
+        status = 0
+
+        async def send_with_ids(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                record.timings_ms["total"] = (perf_counter() - start) * 1e3
+                record.timings_ms |= self._cold_start.take()
+                answer = MutableHeaders(scope=message)
+                answer["x-request-id"] = answer["x-correlation-id"] = request_id
+                answer["server-timing"] = record.server_timing()
+            await send(message)
+
+        try:
+            self._check(scope, headers)
+            await self._app(scope, self._limited(receive), send_with_ids)
+        except Exception as error:  # noqa: BLE001 - the last line of defence: an answer and a log line for everything
+            if not isinstance(error, HandlerError):
+                logger.exception("unhandled error")
+            if not status:
+                await error_response(error, request_id=request_id)(scope, receive, send_with_ids)
+        finally:
+            _log(scope, status, record, (perf_counter() - start) * 1e3)
+
+    def _check(self, scope: Scope, headers: Headers) -> None:
+        """Refuse what needs no look at the body."""
+        path = scope["path"]
+        if self._api_keys and (path == GUARDED_PATH or path.startswith(f"{GUARDED_PATH}/")):
+            scheme, _, key = headers.get("authorization", "").partition(" ")
+            # Every key is compared, and in constant time, so that the answer's delay tells nothing about them.
+            given = key.strip().encode("utf-8", "surrogateescape")
+            matches = [hmac.compare_digest(given, known) for known in self._api_keys]
+            if scheme.lower() != "bearer" or not any(matches):
+                raise AuthenticationError
+        length = headers.get("content-length", "")
+        if length.isdecimal() and int(length[:20]) > self._max_body_bytes:
+            raise RequestTooLargeError(limit=self._max_body_bytes)
+
+    def _limited(self, receive: Receive) -> Receive:
+        """Count the body as it arrives: a chunked one does not say how long it is, and a header may lie."""
+        received = 0
+
+        async def limited() -> Message:
+            nonlocal received
+            message = await receive()
+            received += len(message.get("body", b""))
+            if received > self._max_body_bytes:
+                raise RequestTooLargeError(limit=self._max_body_bytes)
+            return message
+
+        return limited
+
+
+def _gateway_request_id(scope: Scope) -> object:
+    """Return API Gateway's id, which Mangum passes on with the event."""
+    event = scope.get("aws.event")
+    context: Any = event.get("requestContext") if isinstance(event, dict) else None
+    return context.get("requestId") if isinstance(context, dict) else None
+
+
+def _log(scope: Scope, status: int, record: RequestRecord, total_ms: float) -> None:
+    route = getattr(scope.get("route"), "path", None)
+    timings = {f"{phase}_ms": round(ms, 1) for phase, ms in record.timings_ms.items() if phase != "total"}
+    logger.info(
+        "request",
+        method=scope["method"],
+        path=scope["path"][:_PATH_CHARS],
+        route=route,
+        status=status,
+        **record.fields,
+        **timings,
+        total_ms=round(total_ms, 1),
+    )

@@ -1,0 +1,146 @@
+"""Which model answers to which name, and its engine: loaded once, however many ask for it."""
+
+import asyncio
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future
+from concurrent.futures import wait as wait_for
+from dataclasses import asdict
+from threading import Lock, Thread
+from time import monotonic
+from typing import Literal
+
+from handler.catalog import Catalog, ModelSpec
+from handler.engine import Engine
+from handler.errors import ModelLoadError, ModelNotFoundError
+from handler.loader import LoadReport, load_engine
+from handler.telemetry import logger
+
+Loader = Callable[[ModelSpec], tuple[Engine, LoadReport]]
+State = Literal["unloaded", "loading", "loaded", "failed"]
+
+_RETRY_S = 5.0
+"""A failed startup model is tried again by a readiness probe, at most this often; a request tries again at once."""
+
+DEFAULT_NAME = "default"
+
+
+class ModelManager:
+    """The configured models. Thread-safe; loads run in threads of their own, off any event loop."""
+
+    def __init__(self, catalog: Catalog, *, loader: Loader = load_engine) -> None:
+        """Serve the models of ``catalog``; nothing is loaded yet.
+
+        Args:
+            catalog: Ids, aliases and the default model.
+            loader: Makes an engine from a spec; raises whatever went wrong.
+        """
+        self._catalog = catalog
+        self._loader = loader
+        self._lock = Lock()
+        self._loads: dict[str, Future[Engine]] = {}
+        self._attempted: dict[str, float] = {}
+        self._unused_reports: dict[str, LoadReport] = {}
+
+    def __iter__(self) -> Iterator[ModelSpec]:
+        """Iterate over the models in the order of the configuration."""
+        return iter(self._catalog.models.values())
+
+    def aliases(self, model_id: str) -> list[str]:
+        """Return the other names of a model."""
+        return [alias for alias, target in self._catalog.aliases.items() if target == model_id]
+
+    @property
+    def default(self) -> ModelSpec:
+        """The model that serves requests naming none."""
+        return self._catalog.models[self._catalog.default]
+
+    def find(self, name: str | None) -> ModelSpec | None:
+        """Return the model of this very name or alias; nothing and ``default`` mean the default model."""
+        if name is None:
+            return self.default
+        model_id = self._catalog.aliases.get(name, name)
+        spec = self._catalog.models.get(model_id)
+        return self.default if spec is None and name == DEFAULT_NAME else spec
+
+    def get(self, name: str | None) -> ModelSpec:
+        """Return the model of this very name or alias.
+
+        Raises:
+            ModelNotFoundError: There is none.
+        """
+        spec = self.find(name)
+        if spec is None:
+            raise ModelNotFoundError(str(name))
+        return spec
+
+    def start(self) -> None:
+        """Begin to load every model that is to be ready from the start; returns at once."""
+        for spec in self:
+            if spec.load == "startup":
+                self._load(spec)
+
+    def wait(self) -> None:
+        """Return when no load is under way; failed ones are in the log."""
+        with self._lock:
+            loads = list(self._loads.values())
+        wait_for(loads)
+
+    async def engine(self, spec: ModelSpec) -> Engine:
+        """Return the engine of ``spec``, loading it first if nobody has.
+
+        Raises:
+            ModelLoadError: The load failed; the next call tries again.
+        """
+        try:
+            return await asyncio.wrap_future(self._load(spec))
+        except Exception as error:
+            raise ModelLoadError(spec.id) from error
+
+    def state(self, spec: ModelSpec) -> State:
+        """Return how far the model of ``spec`` is."""
+        with self._lock:
+            load = self._loads.get(spec.id)
+        if load is None:
+            return "unloaded"
+        if not load.done():
+            return "loading"
+        return "failed" if load.exception() else "loaded"
+
+    def first_use_timings(self, spec: ModelSpec) -> dict[str, float]:
+        """Return what loading took, to the first request that used the model, and nothing to later ones."""
+        report = self._unused_reports.pop(spec.id, None)
+        return {"load": report.load_ms} if report else {}
+
+    def ready(self) -> bool:
+        """Return whether every startup model has answered its warm-up; sees to it that a failed one is tried again."""
+        ready = True
+        for spec in self:
+            if spec.load == "startup" and self.state(spec) != "loaded":
+                ready = False
+                if monotonic() - self._attempted.get(spec.id, 0.0) >= _RETRY_S:
+                    self._load(spec)
+        return ready
+
+    def _load(self, spec: ModelSpec) -> "Future[Engine]":
+        with self._lock:
+            load = self._loads.get(spec.id)
+            if load is not None and not (load.done() and load.exception()):
+                return load
+            load = self._loads[spec.id] = Future()
+            # A running future cannot be cancelled: a caller who goes away must not take the load from the others.
+            load.set_running_or_notify_cancel()
+            self._attempted[spec.id] = monotonic()
+        Thread(target=self._run, args=(spec, load), name=f"load-{spec.id}", daemon=True).start()
+        return load
+
+    def _run(self, spec: ModelSpec, load: "Future[Engine]") -> None:
+        try:
+            engine, report = self._loader(spec)
+        except BaseException as error:  # noqa: BLE001 - whatever it is, those who wait must hear of it
+            logger.error("model failed to load", model=spec.id, reason=f"{type(error).__name__}: {error}")
+            load.set_exception(error)
+            return
+        self._unused_reports[spec.id] = report
+        details = {key: round(value, 1) if isinstance(value, float) else value for key, value in asdict(report).items()}
+        logger.info("model loaded", model=spec.id, family=spec.family, demo=spec.demo, **details)
+        load.set_result(engine)

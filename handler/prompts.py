@@ -1,0 +1,179 @@
+"""Chat messages to what the model is asked: source text, source language, target language.
+
+One function per convention. For each of the two languages the first convention that names it wins:
+
+1. the body's ``source_lang`` and ``target_lang``;
+2. a content part with ``source_lang_code`` and ``target_lang_code`` (TranslateGemma's form);
+3. ``chat_template_kwargs`` (llama.cpp's form);
+4. a suffix of the model's name (``:eng_Latn-fra_Latn``, ``:fra_Latn``);
+5. an instruction at the head of the user's message, then one in a system message;
+6. the model's configured default.
+"""
+
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass
+
+from handler.errors import InvalidRequestError, MissingTargetLanguageError, UnsupportedLanguageError
+from handler.instructions import parse_system_instruction, parse_user_instruction
+from handler.languages import lookup_language, parse_language
+from handler.schemas import ChatCompletionRequest, ContentPart, Message
+from handler.settings import AUTO
+
+@dataclass(frozen=True, slots=True)
+class Prompt:
+    """What the engine gets; languages are FLORES-200 codes, and empty for T5."""
+
+    text: str
+    source_lang: str = ""
+    target_lang: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Named:
+    """Languages as one convention names them, unchecked, and the request field they stand in."""
+
+    source: str | None = None
+    target: str | None = None
+    source_param: str = "messages"
+    target_param: str = "messages"
+
+
+def t5_prompt(request: ChatCompletionRequest) -> Prompt:
+    """Return the user's text behind the task prefix, which is what a system message is to T5.
+
+    Raises:
+        InvalidRequestError: There is no text of the user.
+    """
+    user = user_text(_last_user_message(request.messages))
+    prefix = " ".join(filter(None, (text.strip() for text in _system_texts(request.messages))))
+    return Prompt(f"{prefix} {user}" if prefix else user)
+
+
+def nllb_prompt(
+    request: ChatCompletionRequest,
+    *,
+    suffix: Named | None = None,
+    default_source: str,
+    default_target: str | None,
+    deployed: Collection[str],
+) -> Prompt:
+    """Return the user's text without its instruction, and the languages.
+
+    Args:
+        request: The request.
+        suffix: Languages that the model's name ends in.
+        default_source: Language of a text when nobody names one: a code, or ``auto``.
+        default_target: Language to translate into when nobody names one.
+        deployed: Codes of the model.
+
+    Raises:
+        InvalidRequestError: There is no text of the user.
+        UnsupportedLanguageError: A language is unknown or not deployed.
+        MissingTargetLanguageError: Nobody names a target language.
+    """
+    message = _last_user_message(request.messages)
+    text = user_text(message)
+    conventions = [
+        Named(request.source_lang, request.target_lang, "source_lang", "target_lang"),
+        *_from_content_parts(message),
+        _from_template_kwargs(request),
+        suffix or Named(),
+    ]
+    try:
+        text, instructed = _from_instructions(text, request.messages, deployed)
+        conventions += instructed
+    except UnsupportedLanguageError as error:
+        # Where an earlier convention names the target, words that look like an instruction are text.
+        if all(named.target is None for named in conventions):
+            error.param = "messages"
+            raise
+    conventions.append(Named(default_source, default_target))
+    target, target_param = next(
+        ((named.target, named.target_param) for named in conventions if named.target is not None), (None, "")
+    )
+    if target is None:
+        raise MissingTargetLanguageError
+    target_lang = parse_language(target, deployed=deployed, param=target_param)
+    source, source_param = next((named.source, named.source_param) for named in conventions if named.source is not None)
+    if source.strip().lower() == AUTO:
+        from handler.detector import detect_language  # noqa: PLC0415 - costs nothing until it is asked for
+
+        source_lang = detect_language(text, deployed=deployed)
+    else:
+        source_lang = parse_language(source, deployed=deployed, param=source_param)
+    return Prompt(text, source_lang, target_lang)
+
+
+def parse_suffix(suffix: str) -> Named | None:
+    """Read what stands behind the colon of a model's name: ``fra_Latn``, ``eng_Latn-fra_Latn``, ``en-fr``; else nothing."""
+    if lookup_language(suffix):
+        return Named(None, suffix, target_param="model")
+    for index, character in enumerate(suffix):
+        source, target = suffix[:index], suffix[index + 1 :]
+        if character == "-" and lookup_language(source) and lookup_language(target):
+            return Named(source, target, "model", "model")
+    return None
+
+
+def user_text(message: Message) -> str:
+    """Return the text of a message, its parts joined with a line break.
+
+    Raises:
+        InvalidRequestError: The message has no text.
+    """
+    if isinstance(message.content, str):
+        return message.content
+    texts = [part.text for part in _parts(message) if part.text is not None]
+    if not texts:
+        error = "The last user message has no text."
+        raise InvalidRequestError(error, param="messages")
+    return "\n".join(texts)
+
+
+def _last_user_message(messages: Sequence[Message]) -> Message:
+    for message in reversed(messages):
+        if message.role == "user":
+            return message
+    error = "There is no message of the role 'user'."
+    raise InvalidRequestError(error, param="messages")
+
+
+def _parts(message: Message) -> Sequence[ContentPart]:
+    return message.content if isinstance(message.content, list) else ()
+
+
+def _system_texts(messages: Sequence[Message]) -> Iterator[str]:
+    for message in messages:
+        if message.role in {"system", "developer"} and message.content:
+            yield user_text(message)
+
+
+def _from_content_parts(message: Message) -> Iterator[Named]:
+    for part in _parts(message):
+        yield Named(part.source_lang_code, part.target_lang_code)
+
+
+def _from_template_kwargs(request: ChatCompletionRequest) -> Named:
+    kwargs = request.chat_template_kwargs
+    if kwargs is None:
+        return Named()
+    param = "chat_template_kwargs"
+    return Named(
+        kwargs.source_lang_code, kwargs.target_lang_code, f"{param}.source_lang_code", f"{param}.target_lang_code"
+    )
+
+
+def _from_instructions(
+    text: str, messages: Sequence[Message], deployed: Collection[str]
+) -> tuple[str, list[Named]]:
+    """Return the user's text without the instruction it starts with, and the languages of every instruction."""
+    named: list[Named] = []
+    instruction = parse_user_instruction(text, deployed=deployed)
+    if instruction is not None and instruction.text is not None:
+        text = instruction.text
+        named.append(Named(instruction.source, instruction.target))
+    for system_text in _system_texts(messages):
+        instruction = parse_system_instruction(system_text, deployed=deployed)
+        if instruction is not None:
+            named.append(Named(instruction.source, instruction.target))
+    return text, named

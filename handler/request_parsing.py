@@ -1,0 +1,108 @@
+"""Bytes of a body to a valid request, or the one error that says what is wrong with them."""
+
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ValidationError
+from pydantic_core import from_json
+
+from handler.errors import InvalidRequestError, UnsupportedMediaTypeError, UnsupportedValueError, shorten
+from handler.schemas import UNION_TAGS, ChatCompletionRequest
+
+RequestT = TypeVar("RequestT", bound=BaseModel)
+
+_MAX_PARAM_CHARS = 200
+
+
+def check_content_type(content_type: str | None) -> None:
+    """Accept ``application/json`` with any parameters, and a body that does not say what it is.
+
+    Raises:
+        UnsupportedMediaTypeError: The body says it is something else.
+    """
+    if content_type is None:
+        return
+    media_type = content_type.partition(";")[0].strip().lower()
+    if media_type != "application/json" and not (media_type.startswith("application/") and media_type.endswith("+json")):
+        raise UnsupportedMediaTypeError(content_type)
+
+
+def parse_request(body: bytes, schema: type[RequestT]) -> RequestT:
+    """Return ``body`` as a ``schema``.
+
+    Raises:
+        InvalidRequestError: The body is not JSON (NaN, lone surrogates and nesting without end are not), or a field has
+            a wrong type or value.
+    """
+    try:
+        data = from_json(body, allow_inf_nan=False)
+    except ValueError as error:
+        message = f"The body is not valid JSON: {error}."
+        raise InvalidRequestError(message) from None
+    if not isinstance(data, dict):
+        message = f"The body must be a JSON object, not {_kind(data)}."
+        raise InvalidRequestError(message)
+    try:
+        return schema.model_validate(data)
+    except ValidationError as error:
+        raise _invalid(error) from None
+
+
+def check_supported(request: ChatCompletionRequest) -> None:
+    """Refuse what is well formed and cannot be done, so that nothing a client asked for is silently left out.
+
+    Raises:
+        InvalidRequestError: A combination of fields is contradictory.
+        UnsupportedValueError: A field asks for something this server does not do.
+    """
+    if request.stream_options is not None and not request.stream:
+        message = "'stream_options' is allowed only with 'stream': true."
+        raise InvalidRequestError(message, param="stream_options")
+    if request.top_logprobs is not None and not request.logprobs:
+        message = "'top_logprobs' is allowed only with 'logprobs': true."
+        raise InvalidRequestError(message, param="top_logprobs")
+    if request.stream:
+        message = "'stream': true is not supported; leave it out."
+        raise UnsupportedValueError(message, param="stream")
+    if request.logprobs:
+        message = "'logprobs': true is not supported; leave it out."
+        raise UnsupportedValueError(message, param="logprobs")
+    if request.response_format is not None and request.response_format.type != "text":
+        message = f"'response_format' {shorten(request.response_format.type)} is not supported; use 'text'."
+        raise UnsupportedValueError(message, param="response_format")
+    for param, choice in (("tool_choice", request.tool_choice), ("function_call", request.function_call)):
+        if choice not in (None, "auto", "none"):  # noqa: PLR6201 - a choice may be an object, which no set can hold
+            message = f"'{param}' may be 'auto' or 'none': nothing is ever called."
+            raise UnsupportedValueError(message, param=param)
+    if request.modalities is not None and request.modalities != ["text"]:
+        message = "'modalities' may be [\"text\"] only."
+        raise UnsupportedValueError(message, param="modalities")
+
+
+def _invalid(error: ValidationError) -> InvalidRequestError:
+    first = error.errors(include_url=False, include_context=True)[0]
+    param = _param(first["loc"])
+    if first["type"] == "missing":
+        return InvalidRequestError(f"Missing required parameter: '{param}'.", param=param)
+    reason = first["msg"]
+    reason = reason[0].lower() + reason[1:]
+    return InvalidRequestError(f"Invalid value for '{param}': {reason}, got {_shown(first['input'])}.", param=param)
+
+
+def _param(location: tuple[int | str, ...]) -> str:
+    """Write a location as OpenAI does: ``messages[0].content``."""
+    text = ""
+    for part in location:
+        if isinstance(part, int):
+            text += f"[{part}]"
+        elif part not in UNION_TAGS and part != "[key]":
+            text += f".{part}" if text else part
+    return text[:_MAX_PARAM_CHARS]
+
+
+def _shown(value: object) -> str:
+    return shorten(value) if isinstance(value, str) else str(value) if isinstance(value, (bool, int, float)) else _kind(value)
+
+
+def _kind(value: Any) -> str:  # noqa: ANN401 - any JSON value
+    names = {dict: "an object", list: "an array", str: "a string", bool: "a boolean", type(None): "null"}
+    return names.get(type(value), "a number")

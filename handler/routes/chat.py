@@ -1,0 +1,144 @@
+"""``POST /v1/chat/completions``: the translation itself."""
+
+import uuid
+from functools import partial
+from time import time
+from typing import Any
+
+import ctranslate2
+from fastapi import APIRouter, Request
+
+from handler.catalog import MODEL_FILE, ModelSpec
+from handler.dependencies import (
+    ChatCompletionRequestDependency,
+    ModelsDependency,
+    SettingsDependency,
+    WorkersDependency,
+)
+from handler.engine import DecodingOptions, Engine, Translation
+from handler.errors import ModelNotFoundError
+from handler.models import ModelManager
+from handler.parameters import decoding_options
+from handler.prompts import Named, Prompt, nllb_prompt, parse_suffix, t5_prompt
+from handler.schemas import ChatCompletion, ChatCompletionRequest, ErrorResponse
+from handler.telemetry import request_record
+
+router = APIRouter(prefix="/v1/chat", tags=["Chat"])
+
+_ERRORS: dict[int | str, dict[str, Any]] = {
+    status: {"model": ErrorResponse} for status in (400, 401, 404, 413, 415, 429, 500, 503)
+}
+_BODY = {
+    "requestBody": {
+        "required": True,
+        "content": {"application/json": {"schema": {"$ref": "#/components/schemas/ChatCompletionRequest"}}},
+    }
+}
+
+
+@router.post("/completions", response_model=ChatCompletion, responses=_ERRORS, openapi_extra=_BODY)
+async def create_chat_completion(
+    request: Request,
+    body: ChatCompletionRequestDependency,
+    models: ModelsDependency,
+    settings: SettingsDependency,
+    workers: WorkersDependency,
+) -> dict[str, Any]:
+    """Translate the last user message, or for a T5 model answer it."""
+    record = request_record(request.scope)
+    spec, suffix = _select_model(models, body.model)
+    record.fields["model"] = spec.id
+    options = decoding_options(body, spec, max_choices=settings.max_choices)
+    engine = await models.engine(spec)
+    answer = partial(_answer, engine, body, spec, suffix, options, settings.max_prompt_tokens)
+    (prompt, translation), queue_ms = await workers.run(answer)
+    completion = _completion(body.model or spec.id, spec, translation)
+    record.timings_ms |= {
+        "queue": queue_ms,
+        "tokenize": translation.tokenize_ms,
+        "translate": translation.translate_ms,
+        **models.first_use_timings(spec),
+    }
+    record.fields |= _log_fields(prompt, completion, with_texts=settings.log_texts)
+    return completion
+
+
+def _select_model(models: ModelManager, name: str | None) -> tuple[ModelSpec, Named | None]:
+    """Return the model of ``name`` and the languages its suffix names; a full name wins over a suffix."""
+    spec = models.find(name)
+    if spec is not None:
+        return spec, None
+    base, _, suffix = str(name).rpartition(":")
+    spec = models.find(base) if base else None
+    if spec is None:
+        raise ModelNotFoundError(str(name))
+    # Not a language: let the prompt name the nearest ones.
+    return spec, parse_suffix(suffix) or Named(None, suffix, target_param="model")
+
+
+def _answer(
+    engine: Engine,
+    body: ChatCompletionRequest,
+    spec: ModelSpec,
+    suffix: Named | None,
+    options: DecodingOptions,
+    max_prompt_tokens: int,
+) -> tuple[Prompt, Translation]:
+    """Do everything that takes time; runs in a worker thread."""
+    if engine.family == "t5":
+        prompt = t5_prompt(body)
+    else:
+        prompt = nllb_prompt(
+            body,
+            suffix=suffix,
+            default_source=spec.source_lang,
+            default_target=spec.target_lang,
+            deployed=engine.languages,
+        )
+    translation = engine.translate(
+        prompt.text,
+        source_lang=prompt.source_lang,
+        target_lang=prompt.target_lang,
+        options=options,
+        max_prompt_tokens=max_prompt_tokens,
+    )
+    return prompt, translation
+
+
+def _completion(model: str, spec: ModelSpec, translation: Translation) -> dict[str, Any]:
+    completion_tokens = sum(choice.completion_tokens for choice in translation.choices)
+    return {
+        "id": f"chatcmpl-{uuid.uuid4().hex}",
+        "object": "chat.completion",
+        "created": int(time()),
+        "model": model,
+        "choices": [
+            {
+                "index": index,
+                "message": {"role": "assistant", "content": choice.text, "refusal": None},
+                "logprobs": None,
+                "finish_reason": choice.finish_reason,
+            }
+            for index, choice in enumerate(translation.choices)
+        ],
+        "usage": {
+            "prompt_tokens": translation.prompt_tokens,
+            "completion_tokens": completion_tokens,
+            "total_tokens": translation.prompt_tokens + completion_tokens,
+        },
+        "system_fingerprint": _fingerprint(spec),
+    }
+
+
+def _fingerprint(spec: ModelSpec) -> str:
+    revision = spec.manifest.files[MODEL_FILE].sha256[:12] if spec.manifest else spec.id
+    return f"ct2-{ctranslate2.__version__}-{spec.compute_type}-{revision}"
+
+
+def _log_fields(prompt: Prompt, completion: dict[str, Any], *, with_texts: bool) -> dict[str, Any]:
+    fields: dict[str, Any] = {key: completion["usage"][key] for key in ("prompt_tokens", "completion_tokens")}
+    if prompt.target_lang:
+        fields |= {"source_lang": prompt.source_lang, "target_lang": prompt.target_lang}
+    if with_texts:
+        fields |= {"source_text": prompt.text, "answers": [c["message"]["content"] for c in completion["choices"]]}
+    return fields

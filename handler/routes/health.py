@@ -1,0 +1,43 @@
+"""Health checks: is the process alive, and may traffic come."""
+
+from typing import Any, Literal
+
+from fastapi import APIRouter, Response
+from pydantic import BaseModel
+
+from handler.dependencies import ModelsDependency
+
+router = APIRouter(tags=["Health"])
+
+
+class Health(BaseModel):
+    """State of the service."""
+
+    status: Literal["ok", "loading"]
+    models: dict[str, Literal["unloaded", "loading", "loaded", "failed"]] = {}
+
+
+@router.get("/health/live", response_model=Health)
+async def live() -> dict[str, Any]:
+    """Tell that the process answers."""
+    return {"status": "ok"}
+
+
+@router.get("/health", response_model=Health)
+async def health(models: ModelsDependency) -> dict[str, Any]:
+    """Tell that the process answers, and how far each model is."""
+    return _health(models)
+
+
+@router.get("/health/ready", response_model=Health, responses={503: {"model": Health, "description": "Still loading"}})
+async def ready(models: ModelsDependency, response: Response) -> dict[str, Any]:
+    """Answer 200 once every startup model has translated its warm-up, and 503 before."""
+    body = _health(models)
+    if body["status"] != "ok":
+        response.status_code = 503
+        response.headers["Retry-After"] = "1"
+    return body
+
+
+def _health(models: ModelsDependency) -> dict[str, Any]:
+    return {"status": "ok" if models.ready() else "loading", "models": {spec.id: models.state(spec) for spec in models}}

@@ -1,0 +1,209 @@
+"""OpenAI's wire models, fields in the order of the official API reference, and the fields this server adds.
+
+Requests are validated strictly: a number in quotes is a wrong type, as it is for api.openai.com. Fields that do nothing
+here are checked all the same; unknown ones are ignored. ``null`` means absent.
+"""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, StrictInt, Tag
+
+Fraction = Annotated[float, Field(allow_inf_nan=False)]
+JsonObject = dict[str, Any]
+
+
+class _Request(BaseModel):
+    model_config = ConfigDict(extra="ignore", strict=True, hide_input_in_errors=True)
+
+
+class ContentPart(_Request):
+    """A part of a message: text, with languages in TranslateGemma's form if they are named here."""
+
+    type: Literal["text", "refusal"]
+    text: str | None = None
+    refusal: str | None = None
+    source_lang_code: str | None = None
+    target_lang_code: str | None = None
+
+
+_STRING, _LIST, _OBJECT = UNION_TAGS = ("<string>", "<list>", "<object>")
+"""Names pydantic puts into an error's location for a member of a union; no field is called so."""
+
+
+def _string_unless_object(value: object) -> str:
+    return _OBJECT if isinstance(value, dict) else _STRING
+
+
+def _string_unless_list(value: object) -> str:
+    return _LIST if isinstance(value, list) else _STRING
+
+
+_StringOrList = Discriminator(_string_unless_list)
+_StringOrObject = Discriminator(_string_unless_object)
+Content = Annotated[Annotated[str, Tag(_STRING)] | Annotated[list[ContentPart], Tag(_LIST)], _StringOrList]
+Choice = Annotated[Annotated[str, Tag(_STRING)] | Annotated[JsonObject, Tag(_OBJECT)], _StringOrObject]
+
+
+class Message(_Request):
+    """A message of the conversation; the last one of the user is what gets translated."""
+
+    content: Content | None = None
+    role: Literal["developer", "system", "user", "assistant", "tool", "function"]
+    name: str | None = None
+
+
+class ResponseFormat(_Request):
+    """Only text can be promised."""
+
+    type: Literal["text", "json_object", "json_schema"]
+
+
+class StreamOptions(_Request):
+    """Options of a streamed answer."""
+
+    include_usage: bool | None = None
+    include_obfuscation: bool | None = None
+
+
+class ChatTemplateKwargs(_Request):
+    """Languages in llama.cpp's form."""
+
+    source_lang_code: str | None = None
+    target_lang_code: str | None = None
+
+
+StopString = Annotated[str, Field(min_length=1)]
+Stop = Annotated[
+    Annotated[StopString, Tag(_STRING)] | Annotated[list[StopString], Tag(_LIST), Field(max_length=4)], _StringOrList
+]
+Int64 = Annotated[StrictInt, Field(ge=-(2**63), le=2**63 - 1)]
+Penalty = Annotated[Fraction, Field(ge=-2, le=2)]
+TokenLimit = Annotated[StrictInt, Field(ge=1)]
+
+
+class ChatCompletionRequest(_Request):
+    """Body of ``POST /v1/chat/completions``."""
+
+    messages: Annotated[list[Message], Field(min_length=1)]
+    model: str | None = None
+    """Id or alias, a suffix ``:eng_Latn-fra_Latn`` or ``:fra_Latn`` if wanted; absent for the default model."""
+    audio: JsonObject | None = None
+    frequency_penalty: Penalty | None = None
+    function_call: Choice | None = None
+    functions: list[JsonObject] | None = None
+    logit_bias: dict[str, Annotated[Fraction, Field(ge=-100, le=100)]] | None = None
+    logprobs: bool | None = None
+    max_completion_tokens: TokenLimit | None = None
+    max_tokens: TokenLimit | None = None
+    metadata: Annotated[dict[str, str], Field(max_length=16)] | None = None
+    modalities: list[Literal["text", "audio"]] | None = None
+    n: TokenLimit | None = None
+    parallel_tool_calls: bool | None = None
+    prediction: JsonObject | None = None
+    presence_penalty: Penalty | None = None
+    prompt_cache_key: str | None = None
+    reasoning_effort: str | None = None
+    response_format: ResponseFormat | None = None
+    safety_identifier: str | None = None
+    seed: Int64 | None = None
+    service_tier: str | None = None
+    stop: Stop | None = None
+    store: bool | None = None
+    stream: bool | None = None
+    stream_options: StreamOptions | None = None
+    temperature: Annotated[Fraction, Field(ge=0, le=2)] | None = None
+    tool_choice: Choice | None = None
+    tools: list[JsonObject] | None = None
+    top_logprobs: Annotated[StrictInt, Field(ge=0, le=20)] | None = None
+    top_p: Annotated[Fraction, Field(ge=0, le=1)] | None = None
+    user: str | None = None
+    verbosity: str | None = None
+    web_search_options: JsonObject | None = None
+
+    source_lang: str | None = None
+    """FLORES-200 code, ISO or BCP-47 tag, English name, or ``auto``."""
+    target_lang: str | None = None
+    """FLORES-200 code, ISO or BCP-47 tag or English name."""
+    beam_size: Annotated[StrictInt, Field(ge=1, le=32)] | None = None
+    length_penalty: Annotated[Fraction, Field(ge=-10, le=10)] | None = None
+    repetition_penalty: Annotated[Fraction, Field(gt=0, le=10)] | None = None
+    no_repeat_ngram_size: Annotated[StrictInt, Field(ge=0, le=100)] | None = None
+    chat_template_kwargs: ChatTemplateKwargs | None = None
+
+
+class ChatCompletionMessage(BaseModel):
+    """The answer."""
+
+    role: Literal["assistant"] = "assistant"
+    content: str
+    refusal: None = None
+
+
+class ChatCompletionChoice(BaseModel):
+    """One of ``n`` answers."""
+
+    index: int
+    message: ChatCompletionMessage
+    logprobs: None = None
+    finish_reason: Literal["stop", "length"]
+
+
+class CompletionUsage(BaseModel):
+    """Tokens read and written, every choice counted."""
+
+    prompt_tokens: int
+    completion_tokens: int
+    total_tokens: int
+
+
+class ChatCompletion(BaseModel):
+    """Answer to ``POST /v1/chat/completions``."""
+
+    id: str
+    object: Literal["chat.completion"] = "chat.completion"
+    created: int
+    """Unix seconds."""
+    model: str
+    """The model as it was asked for."""
+    choices: list[ChatCompletionChoice]
+    usage: CompletionUsage
+    system_fingerprint: str
+    """Changes when the model, the engine's version or its numerics do: equal seeds are then no longer comparable."""
+
+
+class Model(BaseModel):
+    """One configured model."""
+
+    id: str
+    object: Literal["model"] = "model"
+    created: int
+    """Unix seconds: when the model file was written."""
+    owned_by: str
+    family: Literal["nllb", "t5"]
+    demo: bool
+    """Phrasebook-sized: shows that the server works, not what a translation model can do."""
+    description: str
+    aliases: list[str]
+    state: Literal["unloaded", "loading", "loaded", "failed"]
+
+
+class ModelList(BaseModel):
+    """Answer to ``GET /v1/models``."""
+
+    object: Literal["list"] = "list"
+    data: list[Model]
+
+
+class ErrorObject(BaseModel):
+    """What went wrong."""
+
+    message: str
+    type: str
+    param: str | None
+    code: str | None
+
+
+class ErrorResponse(BaseModel):
+    """Every failure, whatever its status."""
+
+    error: ErrorObject

@@ -1,0 +1,149 @@
+"""Settings: defaults < config.toml < environment < command line, merged field by field.
+
+Built once by the composition root and passed down; nothing else reads the environment for configuration.
+"""
+
+import json
+from pathlib import Path
+from typing import Annotated, Any, Literal, get_args
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, NonNegativeInt, PositiveFloat, PositiveInt, SecretStr, field_validator
+from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
+
+ComputeType = Literal[
+    "default", "auto", "int8", "int8_float32", "int8_float16", "int8_bfloat16", "int16", "float16", "bfloat16", "float32"
+]
+Device = Literal["cpu", "cuda", "auto"]
+Family = Literal["nllb", "t5"]
+Load = Literal["startup", "lazy"]
+LogLevel = Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"]
+
+AUTO = "auto"
+"""Source language that asks for detection."""
+
+DEMO_MODELS = Path(__file__).resolve().parent.parent / "model_bake" / "demo" / "models"
+"""The embedded models; they are data, so naming their folder here imports nothing from the bake."""
+
+
+
+def _split_list(value: object) -> object:
+    """Read ``a,b`` and ``["a", "b"]`` alike: the forms people give a list in an environment variable."""
+    if not isinstance(value, str):
+        return value
+    if value.lstrip().startswith("["):
+        return json.loads(value)
+    return [item.strip() for item in value.split(",") if item.strip()]
+
+
+CommaSeparated = BeforeValidator(_split_list)
+DeviceIndices = Annotated[tuple[NonNegativeInt, ...], NoDecode, CommaSeparated, Field(min_length=1)]
+BeamSize = Annotated[PositiveInt, Field(le=32)]
+
+
+class ModelSettings(BaseModel):
+    """One ``[models.NAME]`` table; what is left out falls back to the setting of the same name for all models."""
+
+    model_config = ConfigDict(extra="forbid", protected_namespaces=())
+
+    path: Path
+    """Folder with ``model.bin``."""
+    model_type: Family | None = None
+    """Needed for a folder without ``manifest.json`` only."""
+    tokenizer_path: Path | None = None
+    """SentencePiece model, or the folder that holds it; default: beside ``model.bin``."""
+    load: Load | None = None
+    device: Device | None = None
+    device_indices: DeviceIndices | None = None
+    compute_type: ComputeType | None = None
+    inter_threads: PositiveInt | None = None
+    intra_threads: NonNegativeInt | None = None
+    source_lang: str | None = None
+    target_lang: str | None = None
+    beam_size: BeamSize | None = None
+    length_penalty: Annotated[float, Field(ge=-10, le=10)] | None = None
+    repetition_penalty: PositiveFloat | None = None
+    no_repeat_ngram_size: NonNegativeInt | None = None
+    max_source_tokens: PositiveInt | None = None
+    """Encoder positions, special tokens counted; default: what the manifest says, else 1,024 for NLLB and 512 for T5."""
+    max_target_tokens: PositiveInt | None = None
+    """Decoder positions; the same defaults."""
+
+
+class Settings(BaseSettings):
+    """What an operator may change without a rebuild; the defaults serve the embedded models on a laptop."""
+
+    model_config = SettingsConfigDict(
+        extra="forbid",
+        env_nested_delimiter="__",
+        hide_input_in_errors=True,
+        protected_namespaces=(),
+    )
+
+    model_path: Path = DEMO_MODELS
+    """A baked model folder, or a folder of them. Ignored where ``models`` is set and this is not."""
+    default_model: str | None = None
+    """Serves requests that name no model; default: the first in ``models``, else in order of the folders' names."""
+    models: dict[str, ModelSettings] = {}
+    aliases: dict[str, str] = {}
+    """Other names of models: ``alias = "model"``."""
+    load: Load = "startup"
+    """``lazy`` loads at the first request."""
+    verify: Literal["size", "sha256"] = "size"
+    """What is compared with the manifest before a model is loaded; hashing 622 MB takes a second or so."""
+
+    device: Device = "auto"
+    device_indices: DeviceIndices = (0,)
+    compute_type: ComputeType = "default"
+    """``default`` keeps the baked quantisation, so that loading converts nothing."""
+    inter_threads: PositiveInt = 1
+    """Batches that one device decodes at the same time."""
+    intra_threads: NonNegativeInt = 0
+    """CPU threads of one batch; 0 shares out the CPUs this process may really use."""
+
+    source_lang: str = "eng_Latn"
+    """Language of a text whose language nobody named, or ``auto`` to detect it."""
+    target_lang: str | None = None
+    """Language to translate into when nobody named one; unset makes that an error."""
+    beam_size: BeamSize = 4
+    length_penalty: Annotated[float, Field(ge=-10, le=10)] = 1.0
+    repetition_penalty: PositiveFloat = 1.0
+    no_repeat_ngram_size: NonNegativeInt = 0
+
+    max_prompt_tokens: PositiveInt = 16_384
+    max_choices: PositiveInt = 8
+    """Largest ``n`` of a request."""
+    max_body_bytes: PositiveInt = 1_048_576
+    max_queued_requests: PositiveInt = 256
+    """Requests that may wait for a free worker before others are answered 429."""
+
+    api_keys: Annotated[tuple[SecretStr, ...], NoDecode, CommaSeparated] = ()
+    """Accepted bearer tokens; empty leaves access to IAM or the gateway. In the environment: separated by commas."""
+
+    server_host: str = "127.0.0.1"
+    server_port: Annotated[int, Field(ge=0, le=65_535)] = 8000
+    log_level: LogLevel = "INFO"
+    log_texts: bool = False
+    """Put source texts and answers into the log, for debugging only."""
+
+    @field_validator("log_level", mode="before")
+    @classmethod
+    def _upper_case(cls, value: object) -> object:
+        return value.upper() if isinstance(value, str) else value
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Take values from the constructor alone: ``settings_sources`` reads and merges the rest, origins in hand."""
+        del settings_cls, env_settings, dotenv_settings, file_secret_settings
+        return (init_settings,)
+
+
+def allowed_values(annotation: Any) -> tuple[str, ...]:  # noqa: ANN401 - any annotation may be asked about
+    """Return the words of a ``Literal``, or nothing for another type."""
+    return get_args(annotation) if getattr(annotation, "__origin__", None) is Literal else ()

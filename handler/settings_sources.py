@@ -1,0 +1,220 @@
+"""Reads the layers that make the settings, merges them and remembers where each value came from.
+
+>>> loaded = load_settings({"server_port": 9000}, environ={})
+>>> loaded.settings.server_port, loaded.origins["server_port",]
+(9000, 'command line')
+"""
+
+import difflib
+import os
+import tomllib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from pydantic import SecretStr, ValidationError
+from pydantic.fields import FieldInfo
+from pydantic_settings import EnvSettingsSource
+from pydantic_settings.exceptions import SettingsError as EnvironmentValueError
+
+from handler.errors import SettingsError, shorten
+from handler.settings import ModelSettings, Settings, allowed_values
+
+KeyPath = tuple[str, ...]
+
+COMMAND_LINE = "command line"
+ENVIRONMENT = "environment"
+DEFAULT = "default"
+CONFIG_FILE_VARIABLE = "CONFIG_FILE"
+DEFAULT_CONFIG_FILE = "config.toml"
+
+FLAGS = {
+    "server_host": "--host",
+    "server_port": "--port",
+    "model_path": "--model-path",
+    "default_model": "--default-model",
+    "device": "--device",
+    "compute_type": "--compute-type",
+    "inter_threads": "--inter-threads",
+    "intra_threads": "--intra-threads",
+    "load": "--load",
+    "log_level": "--log-level",
+}
+"""Settings with a command-line flag; every setting has an environment variable and a key in config.toml."""
+
+_PATH_KEYS = frozenset({"model_path", "path", "tokenizer_path"})
+
+
+@dataclass(frozen=True, slots=True)
+class LoadedSettings:
+    """Settings and the origin of each value that is not a default, by path (``("models", "nllb", "beam_size")``)."""
+
+    settings: Settings
+    origins: Mapping[KeyPath, str]
+
+    def lines(self) -> Iterator[str]:
+        """Yield the settings as TOML, the origin of each behind it as a comment, secrets masked."""
+        for path, value in _flatten(self.settings.model_dump(exclude_none=True)):
+            yield f"{'.'.join(map(_toml_key, path))} = {_toml_value(value)}  # {self.origins.get(path, DEFAULT)}"
+        unset = (name for name, value in self.settings if value is None)
+        yield from (f"# {name} is unset" for name in unset)
+
+
+@dataclass(slots=True)
+class _Layer:
+    origin: str
+    values: dict[str, Any] = field(default_factory=dict)
+
+
+def load_settings(
+    command_line: Mapping[str, Any] | None = None,
+    *,
+    config_file: str | Path | None = None,
+    environ: Mapping[str, str] | None = None,
+) -> LoadedSettings:
+    """Merge defaults < config.toml < environment < ``command_line``, deep, and validate the result.
+
+    Args:
+        command_line: Settings given as flags, by field name.
+        config_file: Names the file; else ``CONFIG_FILE`` does, else ``config.toml`` in the working directory is read
+            where it exists.
+        environ: Stands in for ``os.environ``.
+
+    Raises:
+        SettingsError: A file is missing or malformed, a key unknown or a value not allowed; the message is one line.
+    """
+    environ = os.environ if environ is None else environ
+    layers = [_file_layer(config_file or environ.get(CONFIG_FILE_VARIABLE)), _environment_layer(environ)]
+    layers.append(_Layer(COMMAND_LINE, dict(command_line or {})))
+
+    merged: dict[str, Any] = {}
+    origins: dict[KeyPath, str] = {}
+    for layer in layers:
+        _merge(merged, layer.values)
+        origins.update((path, layer.origin) for path, _ in _flatten(layer.values))
+    try:
+        return LoadedSettings(Settings(**merged), origins)
+    except ValidationError as error:
+        raise SettingsError(_one_line(error, origins)) from None
+
+
+def _file_layer(named: str | Path | None) -> _Layer:
+    path = Path(named or DEFAULT_CONFIG_FILE)
+    if not path.is_file():
+        if named:
+            message = f"{path}: there is no such config file"
+            raise SettingsError(message)
+        return _Layer(str(path))
+    try:
+        values = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
+        message = f"{path}: not readable as TOML: {_first_line(error)}"
+        raise SettingsError(message) from None
+    _anchor_paths(values, path.parent)
+    return _Layer(str(path), values)
+
+
+def _anchor_paths(values: dict[str, Any], folder: Path) -> None:
+    """Read relative paths as relative to the file that holds them, wherever the server is started."""
+    for key, value in values.items():
+        if isinstance(value, dict):
+            _anchor_paths(value, folder)
+        elif key in _PATH_KEYS and isinstance(value, str):
+            values[key] = str(folder / Path(value).expanduser())
+
+
+def _environment_layer(environ: Mapping[str, str]) -> _Layer:
+    source = EnvSettingsSource(Settings)
+    # The source reads os.environ when it is built; the mapping given here is what counts.
+    source.env_vars = {name.lower(): value for name, value in environ.items() if value}
+    try:
+        return _Layer(ENVIRONMENT, source())
+    except EnvironmentValueError as error:
+        name = next((name for name in Settings.model_fields if f'"{name}"' in str(error)), "")
+        message = f"environment variable {name.upper()}: not valid JSON"
+        raise SettingsError(message) from None
+
+
+def _merge(into: dict[str, Any], values: Mapping[str, Any]) -> None:
+    for key, value in values.items():
+        if isinstance(value, Mapping) and isinstance(into.get(key), dict):
+            _merge(into[key], value)
+        else:
+            into[key] = dict(value) if isinstance(value, Mapping) else value
+
+
+def _flatten(values: Mapping[str, Any], parents: KeyPath = ()) -> Iterator[tuple[KeyPath, Any]]:
+    for key, value in values.items():
+        path = (*parents, str(key))
+        if isinstance(value, Mapping):
+            yield from _flatten(value, path)
+        else:
+            yield path, value
+
+
+def _one_line(error: ValidationError, origins: Mapping[KeyPath, str]) -> str:
+    errors = error.errors(include_url=False)
+    # A misspelt key often leaves a required one missing as well: the misspelling is the cause.
+    first = next((item for item in errors if item["type"] == "extra_forbidden"), errors[0])
+    path = tuple(str(part) for part in first["loc"] if part != "[key]")
+    spelled = _spelled(path, _origin(path, origins))
+    field = _field(path)
+    if first["type"] == "extra_forbidden":
+        allowed = sorted((ModelSettings if path[0] == "models" else Settings).model_fields)
+        close = difflib.get_close_matches(path[-1], allowed, n=1)
+        hint = f"did you mean {close[0]!r}? " if close else ""
+        return f"{spelled}: unknown key; {hint}allowed: {', '.join(allowed)}"
+    if first["type"] == "missing":
+        return f"{spelled}: a value is required"
+    words = allowed_values(field.annotation) if field else ()
+    reason = f"allowed: {', '.join(words)}" if words else first["msg"][0].lower() + first["msg"][1:]
+    shown = "" if "api_keys" in path else f"{shorten(str(first['input']))}: "
+    return f"{spelled}: {shown}{reason}"
+
+
+def _origin(path: KeyPath, origins: Mapping[KeyPath, str]) -> str:
+    """Return the origin of the value at ``path``, else of what stands above, below or beside it."""
+    for length in range(len(path), 0, -1):
+        for known, origin in origins.items():
+            if known[:length] == path[:length]:
+                return origin
+    return DEFAULT
+
+
+def _spelled(path: KeyPath, origin: str) -> str:
+    """Name a setting the way its origin spells it."""
+    if origin == ENVIRONMENT:
+        return f"environment variable {'__'.join(path).upper()}"
+    if origin == COMMAND_LINE:
+        return FLAGS.get(path[0], path[0])
+    return f"{origin}: {'.'.join(path)}"
+
+
+def _field(path: KeyPath) -> FieldInfo | None:
+    if path[0] == "models" and len(path) == 3:  # noqa: PLR2004 - models, NAME, key
+        return ModelSettings.model_fields.get(path[2])
+    return Settings.model_fields.get(path[0])
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).splitlines()[0] if str(error) else type(error).__name__
+
+
+def _toml_key(name: str) -> str:
+    return name if name.replace("_", "").replace("-", "").isalnum() else f'"{name}"'
+
+
+def _toml_value(value: Any) -> str:  # noqa: ANN401 - any setting
+    match value:
+        case bool():
+            return str(value).lower()
+        case int() | float():
+            return str(value)
+        case tuple() | list():
+            return f"[{', '.join(map(_toml_value, value))}]"
+        case SecretStr():
+            return '"**********"'
+        case _:
+            escaped = str(value).replace("\\", "\\\\").replace('"', '\\"')
+            return f'"{escaped}"'

@@ -1,0 +1,97 @@
+"""Structured logs with a correlation id in every line, and the timings of one request.
+
+Powertools' Logger writes the JSON. The correlation id goes into its context-local keys: ``set_correlation_id`` is global
+to the process and would leak from one concurrent request into another's lines.
+"""
+
+import os
+import re
+import uuid
+from collections.abc import Mapping, MutableMapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from time import CLOCK_BOOTTIME, clock_gettime
+from typing import Any
+
+from aws_lambda_powertools.logging import Logger
+
+SERVICE = "ctranslate2-server"
+
+logger = Logger(service=SERVICE, use_rfc3339=True)
+
+_SANE_ID = re.compile(r"[\x21-\x7e]{1,128}")
+
+
+def set_log_level(level: str) -> None:
+    """Let lines of ``level`` and above through."""
+    logger.setLevel(level)
+
+
+def correlation_id(headers: Mapping[str, str], *, gateway_request_id: object = None) -> str:
+    """Return the id the client sent, else API Gateway's, else a new one.
+
+    An id is taken over when it is 1 to 128 visible ASCII characters: it goes into headers and logs as it is.
+    """
+    for candidate in (headers.get("x-request-id"), headers.get("x-correlation-id"), gateway_request_id):
+        if isinstance(candidate, str) and _SANE_ID.fullmatch(candidate):
+            return candidate
+    return str(uuid.uuid4())
+
+
+def bind_correlation_id(value: str) -> None:
+    """Put ``value`` into every further log line of this context, and drop what an earlier request left."""
+    logger.thread_safe_clear_keys()
+    logger.thread_safe_append_keys(correlation_id=value)
+
+
+def process_age_ms() -> float:
+    """Return the milliseconds since this process was started, or 0 where /proc does not tell.
+
+    Field 22 of /proc/self/stat is the start in clock ticks since boot (proc_pid_stat(5)); a tick is 10 ms.
+    """
+    with suppress(OSError, ValueError, IndexError):
+        fields = Path("/proc/self/stat").read_text(encoding="ascii").rpartition(")")[2].split()
+        return clock_gettime(CLOCK_BOOTTIME) * 1e3 - int(fields[19]) / os.sysconf("SC_CLK_TCK") * 1e3
+    return 0.0
+
+
+@dataclass(slots=True)
+class RequestRecord:
+    """What the log line and the ``Server-Timing`` header of one request say; filled in on its way."""
+
+    fields: dict[str, Any] = field(default_factory=dict)
+    """Further fields of the log line."""
+    timings_ms: dict[str, float] = field(default_factory=dict)
+    """Phase to milliseconds, in the order they happened."""
+
+    def server_timing(self) -> str:
+        """Return the value of the header (W3C Server Timing: durations in milliseconds)."""
+        return ", ".join(f"{phase};dur={ms:.1f}" for phase, ms in self.timings_ms.items())
+
+
+_RECORD = "record"
+
+
+def begin_record(scope: MutableMapping[str, Any]) -> RequestRecord:
+    """Return a new record and keep it in an ASGI scope."""
+    record: RequestRecord = scope.setdefault("state", {}).setdefault(_RECORD, RequestRecord())
+    return record
+
+
+def request_record(scope: MutableMapping[str, Any]) -> RequestRecord:
+    """Return the record of the request that an ASGI ``scope`` belongs to."""
+    record: RequestRecord = scope["state"][_RECORD]
+    return record
+
+
+@dataclass(slots=True)
+class ColdStart:
+    """How long the process took from its start until it could serve; told once."""
+
+    init_ms: float | None = None
+
+    def take(self) -> dict[str, float]:
+        """Return the timings for the first answer, and nothing from then on."""
+        init_ms, self.init_ms = self.init_ms, None
+        return {} if init_ms is None else {"init": init_ms}
