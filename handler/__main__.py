@@ -1,18 +1,27 @@
 """``python -m handler`` and the console script ``ctranslate2-server``: serves on a host, under uvicorn."""
 
 import argparse
-import asyncio
+import logging
+import os
+import socket
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from handler import __version__
 from handler.errors import ManifestError, SettingsError
 from handler.settings import ComputeType, Device, Load, LogLevel, Settings, allowed_values
 from handler.settings_sources import FLAGS, LoadedSettings, load_settings
 
+if TYPE_CHECKING:
+    from aws_lambda_powertools.logging import Logger
+
+    from handler.models import ModelManager
+
 _EXIT_USAGE = 2
+_BACKLOG = 2048
+"""Connections the kernel holds while the event loop is busy; uvicorn's own default."""
 
 _EXAMPLE = (
     "curl http://{address}/v1/chat/completions -H 'content-type: application/json' -d "
@@ -26,7 +35,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = vars(_parser().parse_args(arguments))
     config_file, show_config, example = (options.pop(name) for name in ("config", "show_config", "example"))
     try:
-        loaded = load_settings({name: value for name, value in options.items() if value is not None}, config_file=config_file)
+        loaded = load_settings(
+            {name: value for name, value in options.items() if value is not None}, config_file=config_file
+        )
         if show_config:
             print(*loaded.lines(), sep="\n")
             return 0
@@ -44,7 +55,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=__version__)
     parser.add_argument("--config", type=Path, metavar="FILE", help="config.toml to read (CONFIG_FILE)")
-    parser.add_argument("--show-config", action="store_true", help="print every setting and where it comes from, and exit")
+    parser.add_argument(
+        "--show-config", action="store_true", help="print every setting and where it comes from, and exit"
+    )
     parser.add_argument("--example", action="store_true", help="print a request to try once the server listens")
     # Values are left as text: the settings check them, with one message wherever they come from.
     choices = {"device": Device, "compute_type": ComputeType, "load": Load, "log_level": LogLevel}
@@ -63,27 +76,51 @@ def _serve(loaded: LoadedSettings, *, example: bool) -> int:
     except ImportError:
         message = "uvicorn is not installed: pip install 'ctranslate2-server[host]'"
         raise SettingsError(message) from None
-    from handler.composition import compose  # noqa: PLC0415 - the imports of the whole server
+    # The imports of the whole server, which --help and --show-config do without.
+    from handler.composition import compose  # noqa: PLC0415
+    from handler.telemetry import logger  # noqa: PLC0415
 
     settings = loaded.settings
-    app = compose(settings)
+    # Before the models are loaded: a port that is taken should be heard of at once.
+    with _listen(settings.server_host, settings.server_port) as listening:
+        app = compose(settings)
+        config = uvicorn.Config(app, log_config=None, access_log=False, lifespan="off")
+        _log_with(logger)
+        if example:
+            _print_example(listening, app.state.models)
+        uvicorn.Server(config).run(sockets=[listening])
+    return 0
 
-    class Server(uvicorn.Server):
-        async def startup(self, sockets: Any = None) -> None:  # noqa: ANN401 - uvicorn's own signature
-            await super().startup(sockets)
-            if example and self.started:
-                host, port = self.servers[0].sockets[0].getsockname()[:2]
-                address = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-                models = ", ".join(spec.id for spec in app.state.models)
-                print(f"Serving {models} on http://{address}\nTry:\n", file=sys.stderr)
-                print(_EXAMPLE.format(address=address, model=app.state.models.default.id), file=sys.stderr, flush=True)
 
-    config = uvicorn.Config(
-        app, host=settings.server_host, port=settings.server_port, log_config=None, access_log=False, lifespan="off"
-    )
-    server = Server(config)
-    asyncio.run(server.serve())
-    return 0 if server.started else 1
+def _listen(host: str, port: int) -> socket.socket:
+    """Return a listening socket.
+
+    Raises:
+        SettingsError: The address cannot be had.
+    """
+    try:
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        return socket.create_server((host, port), family=family, backlog=_BACKLOG)
+    except OSError as error:
+        reason = os.strerror(error.errno).lower() if error.errno else str(error)
+        message = f"cannot listen on {host}:{port}: {reason}"
+        raise SettingsError(message) from None
+
+
+def _log_with(logger: "Logger") -> None:
+    """Let uvicorn's own warnings and errors come in the structure of all other lines."""
+    uvicorn_logger = logging.getLogger("uvicorn")
+    uvicorn_logger.handlers = [logger.registered_handler]
+    uvicorn_logger.setLevel(logging.WARNING)
+    uvicorn_logger.propagate = False
+
+
+def _print_example(listening: socket.socket, models: "ModelManager") -> None:
+    host, port = listening.getsockname()[:2]
+    address = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+    names = ", ".join(f"{spec.id} (demo)" if spec.demo else spec.id for spec in models)
+    print(f"Serving {names} on http://{address}", file=sys.stderr)
+    print("Try:", _EXAMPLE.format(address=address, model=models.default.id), sep="\n", file=sys.stderr, flush=True)
 
 
 if __name__ == "__main__":

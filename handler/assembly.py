@@ -88,7 +88,9 @@ def _count_tokens(pieces: Sequence[_Piece], end: int, decode: Decode) -> int:
     for piece in pieces:
         if end <= len(piece.text):
             # Decoding a prefix is not quite a prefix of the text, but its length grows with it.
-            return count + next((n for n in range(len(piece.tokens)) if len(decode(piece.tokens[:n])) >= end), len(piece.tokens))
+            return count + next(
+                (n for n in range(len(piece.tokens)) if len(decode(piece.tokens[:n])) >= end), len(piece.tokens)
+            )
         count += len(piece.tokens)
         end -= len(piece.text)
     return count

@@ -1,20 +1,21 @@
-"""AWS Lambda's entry point: ``handler.aws_lambda.lambda_handler``. Models are loaded at import, in Lambda's init phase."""
+"""AWS Lambda's entry point, ``handler.aws_lambda.lambda_handler``. Models are loaded at import: in the init phase."""
 
 import logging
 from typing import Any
 
 from mangum import Mangum
 
-from handler.events import is_http, is_warm_up, kind, normalized
 from handler.composition import compose
 from handler.errors import ManifestError, SettingsError, UnsupportedEventError
+from handler.events import is_http, is_warm_up, kind, normalized
 from handler.settings_sources import load_settings
 from handler.telemetry import logger
 
 try:
     app = compose(load_settings().settings, wait=True)
 except (SettingsError, ManifestError) as error:
-    raise SystemExit(f"error: {error}") from None
+    message = f"error: {error}"
+    raise SystemExit(message) from None
 
 # Its line per request would double the app's own, without the ids.
 logging.getLogger("mangum").setLevel(logging.WARNING)

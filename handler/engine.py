@@ -14,16 +14,20 @@ from handler.settings import Family
 from handler.tokenizer import EOS, Tokenizer
 
 PATIENCE = 2.0
-"""Beam search goes on until ``beam_size * PATIENCE`` hypotheses are finished. At CTranslate2's default of 1 it stops too
-early and drops words; at 2 it agrees with the search of transformers (https://arxiv.org/abs/2204.05424 for the term)."""
+"""Beam search goes on until ``beam_size * PATIENCE`` hypotheses are finished (https://arxiv.org/abs/2204.05424).
+
+At CTranslate2's default of 1 it stops too early and drops words; at 2 it agrees with the search of transformers.
+"""
 
 _MAX_BATCH_TOKENS = 4096
 """Source tokens, padding included, that CTranslate2 decodes at once: bounds the memory a long document takes."""
 
 _LENGTH_RATIO, _LENGTH_OFFSET = 3, 64
-"""A translation longer than ``3 * source + 64`` tokens is a loop, not a translation: without this bound one garbled
-sentence would decode up to the last position, for minutes on a CPU. Translations between the 202 languages of FLORES-200
-stay well below (in NLLB's pieces the longest is about twice its source)."""
+"""A translation longer than ``3 * source + 64`` tokens is a loop, not a translation.
+
+Without this bound one garbled sentence would decode up to the last position, for minutes on a CPU. The factor is this
+project's choice: wide enough for a language whose words NLLB spells in two or three pieces where English has one.
+"""
 
 
 _UNSPACED = frozenset(
@@ -201,38 +205,31 @@ class Engine:
     def _decode(
         self, sentences: Sequence[list[str]], target_lang: str, options: DecodingOptions
     ) -> list[TranslationResult]:
-        prefix = [[target_lang]] * len(sentences) if self.family == "nllb" else None
         if options.seed is not None:
-            set_random_seed(options.seed)
-        search: dict[str, float]
+            set_random_seed(options.seed % 2**32)
         if options.sampling:
-            search = {
-                "beam_size": 1,
-                "sampling_topk": 0,  # 0 is the whole vocabulary
-                "sampling_topp": options.sampling_topp,
-                "sampling_temperature": options.sampling_temperature,
-                "num_hypotheses": options.num_hypotheses,
-            }
+            beam_size, num_hypotheses = 1, options.num_hypotheses
         else:
-            search = {
-                "beam_size": options.beam_size,
-                "patience": PATIENCE if options.beam_size > 1 else 1,
-                "num_hypotheses": min(options.num_hypotheses, options.beam_size),
-            }
+            beam_size, num_hypotheses = options.beam_size, min(options.num_hypotheses, options.beam_size)
         try:
             return self._translator.translate_batch(
                 sentences,
-                target_prefix=prefix,
+                target_prefix=[[target_lang]] * len(sentences) if self.family == "nllb" else None,
                 max_batch_size=_MAX_BATCH_TOKENS,
                 batch_type="tokens",
+                beam_size=beam_size,
+                patience=PATIENCE if beam_size > 1 else 1.0,
+                num_hypotheses=num_hypotheses,
                 length_penalty=options.length_penalty,
                 repetition_penalty=options.repetition_penalty,
                 no_repeat_ngram_size=options.no_repeat_ngram_size,
+                sampling_topk=0 if options.sampling else 1,  # 0 is the whole vocabulary
+                sampling_topp=options.sampling_topp,
+                sampling_temperature=options.sampling_temperature,
                 # 0: what is too long was refused or split above; CTranslate2 would silently truncate it.
                 max_input_length=0,
                 max_decoding_length=self._max_decoding_length(sentences, options.max_completion_tokens),
                 return_end_token=True,
-                **search,
             )
         except (RuntimeError, ValueError) as error:
             raise EngineError from error

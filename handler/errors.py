@@ -46,9 +46,7 @@ class HandlerError(Exception):
     type: ClassVar[str] = "server_error"
     code: ClassVar[str | None] = None
 
-    def __init__(
-        self, message: str, *, param: str | None = None, headers: Mapping[str, str] | None = None
-    ) -> None:
+    def __init__(self, message: str, *, param: str | None = None, headers: Mapping[str, str] | None = None) -> None:
         super().__init__(message)
         self.message = message
         self.param = param
@@ -193,7 +191,8 @@ class MethodNotAllowedError(InvalidRequestError):
 
     def __init__(self, method: str, *, allow: str) -> None:
         super().__init__(
-            f"The method {shorten(method)} is not allowed here; use {allow}.", headers={"Allow": allow} if allow else None
+            f"The method {shorten(method)} is not allowed here; use {allow}.",
+            headers={"Allow": allow} if allow else None,
         )
 
 

@@ -24,11 +24,15 @@ _DEFAULT_STAGE = "$default"
 
 
 def is_warm_up(event: object) -> bool:
-    """Tell whether ``event`` only keeps the function warm: a schedule's, or ``{"warmup": true}`` in its known spellings."""
+    """Tell whether ``event`` only keeps the function warm: a schedule's, or ``{"warmup": true}`` and its like."""
     if not isinstance(event, Mapping):
         return False
     scheduled = event.get("source") == "aws.events" or event.get("detail-type") == _SCHEDULED
-    return scheduled or bool(event.get("warmup") or event.get("warmer")) or event.get("source") == "serverless-plugin-warmup"
+    return (
+        scheduled
+        or bool(event.get("warmup") or event.get("warmer"))
+        or event.get("source") == "serverless-plugin-warmup"
+    )
 
 
 def is_http(event: object) -> bool:

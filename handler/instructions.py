@@ -409,8 +409,8 @@ def _pair_around(head: _Head, at: int, first: int, stop: int, verb: int) -> tupl
         return None
     before = _object_start(head.words, at, verb)
     source = head.language_before(before, max(first, verb + 1) if at > verb else first)
-    if source and _is_code(source) and not _is_code(slot[0]):
-        source = None  # "translate it to French"
+    if source and _is_code(source) and (source in _CODES_THAT_ARE_WORDS or not _is_code(slot[0])):
+        source = None  # "as it is to be"
     if not source and slot[0] in _CODES_THAT_ARE_WORDS:
         return None
     # Without a language on the left, "to" must follow the verb, and "in" the verb's object.

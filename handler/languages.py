@@ -93,9 +93,8 @@ def language_candidates(text: str) -> tuple[str, ...]:
 @cache
 def _by_subtag() -> dict[str, tuple[str, ...]]:
     """Index the codes by language subtag."""
-    index: dict[str, tuple[str, ...]] = {code[:3]: (code,) for code in FLORES_200}
-    index |= {subtag: tuple(codes.split()) for subtag, codes in SUBTAGS.items()}
-    return index
+    own: dict[str, tuple[str, ...]] = {code[:3]: (code,) for code in FLORES_200}
+    return own | {subtag: tuple(codes.split()) for subtag, codes in SUBTAGS.items()}
 
 
 @cache

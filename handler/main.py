@@ -8,4 +8,5 @@ try:
     app = compose(load_settings().settings)
 except (SettingsError, ManifestError) as error:
     # One line, no traceback: this is the operator's mistake to read and mend.
-    raise SystemExit(f"error: {error}") from None
+    message = f"error: {error}"
+    raise SystemExit(message) from None

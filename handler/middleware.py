@@ -118,15 +118,13 @@ def _gateway_request_id(scope: Scope) -> object:
 
 
 def _log(scope: Scope, status: int, record: RequestRecord, total_ms: float) -> None:
-    route = getattr(scope.get("route"), "path", None)
     timings = {f"{phase}_ms": round(ms, 1) for phase, ms in record.timings_ms.items() if phase != "total"}
-    logger.info(
-        "request",
-        method=scope["method"],
-        path=scope["path"][:_PATH_CHARS],
-        route=route,
-        status=status,
+    fields = {
+        "method": scope["method"],
+        "path": scope["path"][:_PATH_CHARS],
+        "status": status,
         **record.fields,
         **timings,
-        total_ms=round(total_ms, 1),
-    )
+        "total_ms": round(total_ms, 1),
+    }
+    logger.info("request", extra=fields)

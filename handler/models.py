@@ -137,10 +137,11 @@ class ModelManager:
         try:
             engine, report = self._loader(spec)
         except BaseException as error:  # noqa: BLE001 - whatever it is, those who wait must hear of it
-            logger.error("model failed to load", model=spec.id, reason=f"{type(error).__name__}: {error}")
+            logger.error("model failed to load", extra={"model": spec.id, "reason": f"{type(error).__name__}: {error}"})
             load.set_exception(error)
             return
         self._unused_reports[spec.id] = report
         details = {key: round(value, 1) if isinstance(value, float) else value for key, value in asdict(report).items()}
-        logger.info("model loaded", model=spec.id, family=spec.family, demo=spec.demo, **details)
+        about = {"model": spec.id, "family": spec.family, "demo": spec.demo}
+        logger.info("demo model loaded" if spec.demo else "model loaded", extra=about | details)
         load.set_result(engine)

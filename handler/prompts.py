@@ -19,6 +19,7 @@ from handler.languages import lookup_language, parse_language
 from handler.schemas import ChatCompletionRequest, ContentPart, Message
 from handler.settings import AUTO
 
+
 @dataclass(frozen=True, slots=True)
 class Prompt:
     """What the engine gets; languages are FLORES-200 codes, and empty for T5."""
@@ -105,7 +106,7 @@ def nllb_prompt(
 
 
 def parse_suffix(suffix: str) -> Named | None:
-    """Read what stands behind the colon of a model's name: ``fra_Latn``, ``eng_Latn-fra_Latn``, ``en-fr``; else nothing."""
+    """Read what stands behind the colon of a model's name: ``fra_Latn``, ``eng_Latn-fra_Latn``, ``en-fr``."""
     if lookup_language(suffix):
         return Named(None, suffix, target_param="model")
     for index, character in enumerate(suffix):
@@ -163,9 +164,7 @@ def _from_template_kwargs(request: ChatCompletionRequest) -> Named:
     )
 
 
-def _from_instructions(
-    text: str, messages: Sequence[Message], deployed: Collection[str]
-) -> tuple[str, list[Named]]:
+def _from_instructions(text: str, messages: Sequence[Message], deployed: Collection[str]) -> tuple[str, list[Named]]:
     """Return the user's text without the instruction it starts with, and the languages of every instruction."""
     named: list[Named] = []
     instruction = parse_user_instruction(text, deployed=deployed)

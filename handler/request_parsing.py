@@ -22,7 +22,9 @@ def check_content_type(content_type: str | None) -> None:
     if content_type is None:
         return
     media_type = content_type.partition(";")[0].strip().lower()
-    if media_type != "application/json" and not (media_type.startswith("application/") and media_type.endswith("+json")):
+    if media_type != "application/json" and not (
+        media_type.startswith("application/") and media_type.endswith("+json")
+    ):
         raise UnsupportedMediaTypeError(content_type)
 
 
@@ -70,7 +72,7 @@ def check_supported(request: ChatCompletionRequest) -> None:
         message = f"'response_format' {shorten(request.response_format.type)} is not supported; use 'text'."
         raise UnsupportedValueError(message, param="response_format")
     for param, choice in (("tool_choice", request.tool_choice), ("function_call", request.function_call)):
-        if choice not in (None, "auto", "none"):  # noqa: PLR6201 - a choice may be an object, which no set can hold
+        if choice not in (None, "auto", "none"):
             message = f"'{param}' may be 'auto' or 'none': nothing is ever called."
             raise UnsupportedValueError(message, param=param)
     if request.modalities is not None and request.modalities != ["text"]:
@@ -100,7 +102,13 @@ def _param(location: tuple[int | str, ...]) -> str:
 
 
 def _shown(value: object) -> str:
-    return shorten(value) if isinstance(value, str) else str(value) if isinstance(value, (bool, int, float)) else _kind(value)
+    return (
+        shorten(value)
+        if isinstance(value, str)
+        else str(value)
+        if isinstance(value, (bool, int, float))
+        else _kind(value)
+    )
 
 
 def _kind(value: Any) -> str:  # noqa: ANN401 - any JSON value

@@ -35,8 +35,8 @@ _RULES: dict[str, str] = {
     **dict.fromkeys(("pol", "szl"), "pl"),
     **dict.fromkeys(("por", "glg", "kea"), "pt"),
     **dict.fromkeys(("rus", "bak", "bel", "bul", "kaz", "tat", "ukr"), "ru"),
-    **{"dan": "da", "ell": "el", "fin": "fi", "hye": "hy", "tam": "ta"},
 }
+_RULES |= {"dan": "da", "ell": "el", "fin": "fi", "hye": "hy", "tam": "ta"}
 """FLORES-200 language to the rules of sentencex 1.0 that differ from its default.
 
 Codes are not passed on unseen: ``als`` is Albanian in FLORES-200 and Alemannic in sentencex. French is absent because

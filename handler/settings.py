@@ -5,13 +5,32 @@ Built once by the composition root and passed down; nothing else reads the envir
 
 import json
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Any, Literal, get_args, get_origin
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, NonNegativeInt, PositiveFloat, PositiveInt, SecretStr, field_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    NonNegativeInt,
+    PositiveFloat,
+    PositiveInt,
+    SecretStr,
+    field_validator,
+)
 from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 
 ComputeType = Literal[
-    "default", "auto", "int8", "int8_float32", "int8_float16", "int8_bfloat16", "int16", "float16", "bfloat16", "float32"
+    "default",
+    "auto",
+    "int8",
+    "int8_float32",
+    "int8_float16",
+    "int8_bfloat16",
+    "int16",
+    "float16",
+    "bfloat16",
+    "float32",
 ]
 Device = Literal["cpu", "cuda", "auto"]
 Family = Literal["nllb", "t5"]
@@ -25,13 +44,16 @@ DEMO_MODELS = Path(__file__).resolve().parent.parent / "model_bake" / "demo" / "
 """The embedded models; they are data, so naming their folder here imports nothing from the bake."""
 
 
-
 def _split_list(value: object) -> object:
     """Read ``a,b`` and ``["a", "b"]`` alike: the forms people give a list in an environment variable."""
     if not isinstance(value, str):
         return value
     if value.lstrip().startswith("["):
-        return json.loads(value)
+        try:
+            return json.loads(value)
+        except ValueError:
+            message = "neither a JSON list nor values with commas between them"
+            raise ValueError(message) from None
     return [item.strip() for item in value.split(",") if item.strip()]
 
 
@@ -64,7 +86,7 @@ class ModelSettings(BaseModel):
     repetition_penalty: PositiveFloat | None = None
     no_repeat_ngram_size: NonNegativeInt | None = None
     max_source_tokens: PositiveInt | None = None
-    """Encoder positions, special tokens counted; default: what the manifest says, else 1,024 for NLLB and 512 for T5."""
+    """Encoder positions, special tokens counted; default: the manifest's, else 1,024 for NLLB and 512 for T5."""
     max_target_tokens: PositiveInt | None = None
     """Decoder positions; the same defaults."""
 
@@ -145,5 +167,7 @@ class Settings(BaseSettings):
 
 
 def allowed_values(annotation: Any) -> tuple[str, ...]:  # noqa: ANN401 - any annotation may be asked about
-    """Return the words of a ``Literal``, or nothing for another type."""
-    return get_args(annotation) if getattr(annotation, "__origin__", None) is Literal else ()
+    """Return the words of a ``Literal``, optional or not; nothing for another type."""
+    if get_origin(annotation) is Literal:
+        return get_args(annotation)
+    return next(filter(None, map(allowed_values, get_args(annotation))), ())

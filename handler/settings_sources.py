@@ -168,9 +168,15 @@ def _one_line(error: ValidationError, origins: Mapping[KeyPath, str]) -> str:
     if first["type"] == "missing":
         return f"{spelled}: a value is required"
     words = allowed_values(field.annotation) if field else ()
-    reason = f"allowed: {', '.join(words)}" if words else first["msg"][0].lower() + first["msg"][1:]
+    reason = f"allowed: {', '.join(words)}" if words else _reason(first["msg"])
     shown = "" if "api_keys" in path else f"{shorten(str(first['input']))}: "
     return f"{spelled}: {shown}{reason}"
+
+
+def _reason(message: str) -> str:
+    """Return pydantic's message without the name it gives to any error of a validator, as part of a sentence."""
+    message = message.removeprefix("Value error, ")
+    return message[0].lower() + message[1:]
 
 
 def _origin(path: KeyPath, origins: Mapping[KeyPath, str]) -> str:

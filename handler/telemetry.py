@@ -1,7 +1,7 @@
 """Structured logs with a correlation id in every line, and the timings of one request.
 
-Powertools' Logger writes the JSON. The correlation id goes into its context-local keys: ``set_correlation_id`` is global
-to the process and would leak from one concurrent request into another's lines.
+Powertools' Logger writes the JSON. The correlation id goes into its context-local keys: ``set_correlation_id`` is
+global to the process and would leak from one concurrent request into another's lines.
 """
 
 import os

@@ -1,7 +1,7 @@
 """SentencePiece tokenizers with the special tokens each model family was trained with.
 
-What a user types is text: a typed ``</s>`` or ``fra_Latn`` is split into ordinary pieces, never read as a control token.
-T5's sentinels (``<extra_id_0>``) and MADLAD's target tags (``<2de>``) are the one exception, for T5 alone.
+What a user types is text: a typed ``</s>`` or ``fra_Latn`` is split into ordinary pieces, never read as a control
+token. T5's sentinels (``<extra_id_0>``) and MADLAD's target tags (``<2de>``) are the one exception, for T5 alone.
 """
 
 import re

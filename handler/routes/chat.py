@@ -50,7 +50,8 @@ async def create_chat_completion(
     record.fields["model"] = spec.id
     options = decoding_options(body, spec, max_choices=settings.max_choices)
     engine = await models.engine(spec)
-    answer = partial(_answer, engine, body, spec, suffix, options, settings.max_prompt_tokens)
+    limit = settings.max_prompt_tokens
+    answer = partial(_answer, engine, body, spec, suffix=suffix, options=options, max_prompt_tokens=limit)
     (prompt, translation), queue_ms = await workers.run(answer)
     completion = _completion(body.model or spec.id, spec, translation)
     record.timings_ms |= {
@@ -80,6 +81,7 @@ def _answer(
     engine: Engine,
     body: ChatCompletionRequest,
     spec: ModelSpec,
+    *,
     suffix: Named | None,
     options: DecodingOptions,
     max_prompt_tokens: int,

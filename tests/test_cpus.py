@@ -1,0 +1,70 @@
+"""How many CPUs a process may use."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from handler.cpus import usable_cpus
+
+AFFINITY = len(os.sched_getaffinity(0))
+
+
+def _v2(root: Path, text: str) -> Path:
+    (root / "cpu.max").write_text(text, encoding="ascii")
+    return root
+
+
+def _v1(root: Path, quota: int, period: int) -> Path:
+    (root / "cpu").mkdir()
+    (root / "cpu" / "cpu.cfs_quota_us").write_text(str(quota), encoding="ascii")
+    (root / "cpu" / "cpu.cfs_period_us").write_text(str(period), encoding="ascii")
+    return root
+
+
+def test_without_limits_it_is_the_affinity(tmp_path: Path) -> None:
+    """No cgroup files, no Lambda: what the scheduler may use."""
+    assert usable_cpus(environ={}, cgroup=tmp_path) == AFFINITY
+
+
+@pytest.mark.parametrize(
+    ("cpu_max", "expected"),
+    [
+        ("max 100000", AFFINITY),
+        ("100000 100000", 1),
+        ("50000 100000", 1),
+        ("10000 100000", 1),
+        ("6400000 100000", AFFINITY),
+        ("nonsense", AFFINITY),
+    ],
+    ids=["none", "one", "half", "tenth", "more than there are", "unreadable"],
+)
+def test_a_cgroup_quota_limits_them(tmp_path: Path, cpu_max: str, expected: int) -> None:
+    """Version 2 of cgroups holds quota and period in one file."""
+    assert usable_cpus(environ={}, cgroup=_v2(tmp_path, cpu_max)) == expected
+
+
+@pytest.mark.parametrize(("quota", "expected"), [(-1, AFFINITY), (100_000, 1)], ids=["none", "one"])
+def test_an_old_cgroup_quota_limits_them(tmp_path: Path, quota: int, expected: int) -> None:
+    """Version 1 of cgroups holds quota and period in two files."""
+    assert usable_cpus(environ={}, cgroup=_v1(tmp_path, quota, 100_000)) == expected
+
+
+@pytest.mark.parametrize(
+    ("memory_mib", "expected"),
+    [
+        ("128", 1),
+        ("1769", 1),
+        ("2653", 1),
+        ("2654", min(2, AFFINITY)),
+        ("3538", min(2, AFFINITY)),
+        ("", AFFINITY),
+        ("x", AFFINITY),
+    ],
+    ids=["smallest", "one", "just below one and a half", "one and a half", "two", "empty", "junk"],
+)
+def test_lambdas_memory_size_limits_them(tmp_path: Path, memory_mib: str, expected: int) -> None:
+    """1,769 MB are one vCPU, shares are rounded to the nearest."""
+    environ = {"AWS_LAMBDA_FUNCTION_MEMORY_SIZE": memory_mib}
+
+    assert usable_cpus(environ=environ, cgroup=tmp_path) == expected

@@ -1,0 +1,109 @@
+"""``python -m handler``, the console script and ``uvicorn handler.main:app``, as an operator starts them."""
+
+import importlib
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from conftest import ROOT, clean_environment, running_server
+
+import handler
+from handler.__main__ import main
+
+TIMEOUT_S = 60
+
+
+def _run(*arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        arguments,
+        cwd=ROOT,
+        env=clean_environment(**variables),
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=TIMEOUT_S,
+    )
+
+
+def test_show_config_prints_every_setting_with_its_origin(capsys: pytest.CaptureFixture[str]) -> None:
+    """Nothing is loaded and nothing listens."""
+    assert main(["--show-config", "--port", "9", "--device", "cpu"]) == 0
+
+    output = capsys.readouterr().out
+    assert "server_port = 9  # command line" in output
+    assert 'device = "cpu"  # command line' in output
+    assert "beam_size = 4  # default" in output
+
+
+@pytest.mark.parametrize(
+    ("arguments", "parts"),
+    [
+        (["--port", "70000"], ["--port", "'70000'", "65535"]),
+        (["--device", "tpu"], ["--device", "'tpu'", "cpu, cuda, auto"]),
+        (["--config", "/nowhere.toml"], ["/nowhere.toml", "no such"]),
+        (["--model-path", "/nowhere"], ["model_path", "/nowhere"]),
+        (["--default-model", "gpt-5"], ["default_model", "'gpt-5'", "nllb-demo"]),
+    ],
+    ids=["port", "device", "config", "model path", "default model"],
+)
+def test_a_wrong_start_is_one_line_and_exit_code_2(
+    arguments: list[str], parts: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """No traceback, whatever is wrong."""
+    assert main(arguments) == 2
+
+    error = capsys.readouterr().err
+    assert error.startswith("error: ")
+    assert error.count("\n") == 1
+    assert all(part in error for part in parts), error
+
+
+def test_the_console_script_is_the_module() -> None:
+    """Both names start the same program."""
+    script = Path(sys.executable).with_name("ctranslate2-server")
+
+    assert _run(str(script), "--version").stdout == _run(sys.executable, "-m", "handler", "--version").stdout
+
+
+def test_a_port_in_use_is_said_in_one_line() -> None:
+    """The usual mistake of a second start."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        result = _run(sys.executable, "-m", "handler", "--port", str(port))
+
+    assert result.returncode == 2
+    assert result.stderr == f"error: cannot listen on 127.0.0.1:{port}: address already in use\n"
+
+
+@pytest.mark.parametrize("entry", ["handler.main", "handler.aws_lambda"])
+def test_entry_points_without_a_command_line_fail_in_one_line(entry: str) -> None:
+    """Under uvicorn and in Lambda the configuration comes from the environment."""
+    result = _run(sys.executable, "-c", f"import {entry}", CONFIG_FILE="/nowhere.toml")
+
+    assert result.returncode == 1
+    assert result.stderr == "error: /nowhere.toml: there is no such config file\n"
+
+
+def test_main_composes_the_app_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """``uvicorn handler.main:app`` has an app to serve as soon as the module is imported."""
+    monkeypatch.setenv("DEFAULT_MODEL", "t5-demo")
+    module = importlib.import_module("handler.main")
+
+    assert module.app.version == handler.__version__
+    assert module.app.state.models.default.id == "t5-demo"
+    module.app.state.models.wait()
+    assert module.app.state.models.ready()
+
+
+def test_the_printed_request_works_when_pasted(tmp_path: Path) -> None:
+    """The line goes through a real shell and the real curl."""
+    with running_server(tmp_path) as server:
+        line = next(line for line in server.log.read_text(encoding="utf-8").splitlines() if line.startswith("curl "))
+        answer = subprocess.run(  # noqa: S602 - pasting into a shell is what is tested
+            line, shell=True, capture_output=True, text=True, check=True, timeout=TIMEOUT_S
+        )
+
+    assert "Où est la gare ?" in answer.stdout

@@ -1,0 +1,206 @@
+"""Settings: the layers, their order, where each value came from, and one line for every mistake."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from handler.errors import SettingsError
+from handler.settings import DEMO_MODELS, Settings
+from handler.settings_sources import LoadedSettings, load_settings
+
+
+def _load(
+    tmp_path: Path,
+    toml: str = "",
+    environ: dict[str, str] | None = None,
+    command_line: dict[str, object] | None = None,
+) -> LoadedSettings:
+    path = tmp_path / "config.toml"
+    path.write_text(toml, encoding="utf-8")
+    return load_settings(command_line, environ={"CONFIG_FILE": str(path)} | (environ or {}))
+
+
+def test_defaults_serve_the_embedded_models() -> None:
+    """Without any configuration there is something to serve."""
+    loaded = load_settings(environ={})
+
+    assert loaded.settings.model_path == DEMO_MODELS
+    assert loaded.origins == {}
+
+
+@pytest.mark.parametrize(
+    ("layers", "expected"),
+    [
+        pytest.param({}, (8000, "default"), id="default"),
+        pytest.param({"toml": "server_port = 1"}, (1, "config.toml"), id="file over default"),
+        pytest.param(
+            {"toml": "server_port = 1", "environ": {"SERVER_PORT": "2"}}, (2, "environment"), id="env over file"
+        ),
+        pytest.param(
+            {"toml": "server_port = 1", "environ": {"SERVER_PORT": "2"}, "command_line": {"server_port": "3"}},
+            (3, "command line"),
+            id="command line over all",
+        ),
+    ],
+)
+def test_a_later_layer_wins(tmp_path: Path, layers: dict[str, object], expected: tuple[int, str]) -> None:
+    """Each layer beats the ones before it, and the origin names the winner."""
+    loaded = _load(tmp_path, **layers)  # type: ignore[arg-type]
+
+    origin = loaded.origins.get(("server_port",), "default")
+    assert (loaded.settings.server_port, Path(origin).name) == expected
+
+
+def test_layers_merge_field_by_field(tmp_path: Path) -> None:
+    """A table of one layer adds to the same table of another."""
+    toml = '[models.small]\npath = "/m"\nbeam_size = 2\ndevice = "cpu"\n[aliases]\na = "small"'
+    environ = {"MODELS__small__BEAM_SIZE": "3", "ALIASES": '{"b": "small"}'}
+
+    loaded = _load(tmp_path, toml, environ)
+
+    small = loaded.settings.models["small"]
+    assert (small.beam_size, small.device, str(small.path)) == (3, "cpu", "/m")
+    assert loaded.settings.aliases == {"a": "small", "b": "small"}
+    assert loaded.origins["models", "small", "beam_size"] == "environment"
+    assert Path(loaded.origins["models", "small", "device"]).name == "config.toml"
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [("0,1", (0, 1)), ("[0, 1]", (0, 1)), ("1", (1,))],
+    ids=["commas", "json", "single"],
+)
+def test_lists_may_be_given_with_commas_or_as_json(value: str, expected: tuple[int, ...]) -> None:
+    """An environment variable holds a list in either form."""
+    assert load_settings(environ={"DEVICE_INDICES": value}).settings.device_indices == expected
+
+
+def test_the_names_people_know_work(tmp_path: Path) -> None:
+    """Variables and keys that configurations of such servers use."""
+    environ = {"MODEL_PATH": "/m", "SERVER_HOST": "0.0.0.0", "SERVER_PORT": "9", "LOG_LEVEL": "debug"}  # noqa: S104
+    toml = """
+        default_model = "x"
+        [models.x]
+        path = "p"
+        model_type = "nllb"
+        tokenizer_path = "t"
+        target_lang = "fra_Latn"
+        device = "cpu"
+        device_indices = [0]
+        beam_size = 5
+        repetition_penalty = 1.1
+        no_repeat_ngram_size = 3
+        [aliases]
+        y = "x"
+    """
+
+    settings = _load(tmp_path, toml, environ).settings
+
+    assert (settings.server_host, settings.server_port, settings.log_level) == ("0.0.0.0", 9, "DEBUG")  # noqa: S104
+    assert settings.models["x"].no_repeat_ngram_size == 3
+
+
+def test_paths_in_a_file_are_relative_to_the_file(tmp_path: Path) -> None:
+    """The server finds its models wherever it is started."""
+    settings = _load(tmp_path, 'model_path = "a"\n[models.x]\npath = "b"\ntokenizer_path = "/c"').settings
+
+    assert settings.model_path == tmp_path / "a"
+    assert settings.models["x"].path == tmp_path / "b"
+    assert settings.models["x"].tokenizer_path == Path("/c")
+
+
+def test_config_toml_in_the_working_directory_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file of the usual name needs no naming."""
+    (tmp_path / "config.toml").write_text("beam_size = 7", encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+
+    assert load_settings(environ={}).settings.beam_size == 7
+
+
+def test_show_config_masks_secrets_and_names_origins() -> None:
+    """What is printed can be pasted into a bug report, and back into config.toml."""
+    loaded = load_settings({"server_port": "9"}, environ={"API_KEYS": "hunter2", "MODELS__a.b__PATH": 'x"y\\z'})
+
+    lines = list(loaded.lines())
+
+    assert "server_port = 9  # command line" in lines
+    assert 'api_keys = ["**********"]  # environment' in lines
+    assert 'models."a.b".path = "x\\"y\\\\z"  # environment' in lines
+    assert "log_texts = false  # default" in lines
+    assert "# default_model is unset" in lines
+    assert not any("hunter2" in line for line in lines)
+
+
+@pytest.mark.parametrize(
+    ("toml", "environ", "command_line", "parts"),
+    [
+        pytest.param(
+            "beem_size = 3", {}, {}, ["config.toml: beem_size", "unknown", "'beam_size'", "allowed"], id="unknown key"
+        ),
+        pytest.param(
+            '[models.x]\npath = "m"\nbeem = 1',
+            {},
+            {},
+            ["config.toml: models.x.beem", "allowed", "tokenizer_path"],
+            id="nested key",
+        ),
+        pytest.param("[models.x]\nbeam_size = 3", {}, {}, ["models.x.path", "required"], id="missing path"),
+        pytest.param("x = [", {}, {}, ["config.toml", "TOML"], id="broken file"),
+        pytest.param('server_port = "abc"', {}, {}, ["config.toml: server_port", "'abc'", "integer"], id="wrong type"),
+        pytest.param("server_port = 65536", {}, {}, ["server_port", "65536", "65535"], id="above range"),
+        pytest.param("beam_size = 0", {}, {}, ["beam_size", "0"], id="below range"),
+        pytest.param(
+            '[models.x]\npath = "m"\nload = "never"', {}, {}, ["models.x.load", "startup, lazy"], id="bad word"
+        ),
+        pytest.param("models = 3", {}, {}, ["models", "3"], id="not a table"),
+        pytest.param(
+            "", {"DEVICE": "tpu"}, {}, ["environment variable DEVICE", "'tpu'", "cpu, cuda, auto"], id="env word"
+        ),
+        pytest.param("", {"ALIASES": "{x"}, {}, ["environment variable ALIASES", "JSON"], id="env json"),
+        pytest.param(
+            "", {"DEVICE_INDICES": "[x"}, {}, ["environment variable DEVICE_INDICES", "'[x'", "JSON"], id="env list"
+        ),
+        pytest.param(
+            "", {"MODELS__A__BOGUS": "1"}, {}, ["environment variable MODELS__A__BOGUS", "unknown"], id="env key"
+        ),
+        pytest.param("", {}, {"server_port": "x"}, ["--port", "'x'"], id="flag"),
+        pytest.param('api_keys = "a,b"\nlog_level = "loud"', {}, {}, ["log_level", "'LOUD'", "DEBUG"], id="log level"),
+    ],
+)
+def test_a_mistake_is_one_line_that_names_place_value_and_choice(
+    tmp_path: Path,
+    toml: str,
+    environ: dict[str, str],
+    command_line: dict[str, object],
+    parts: list[str],
+) -> None:
+    """Whoever made the mistake can mend it from the message alone."""
+    with pytest.raises(SettingsError) as caught:
+        _load(tmp_path, toml, environ, command_line)
+
+    message = str(caught.value)
+    assert "\n" not in message
+    assert all(part in message for part in parts), message
+
+
+def test_a_key_in_the_wrong_place_is_never_shown(tmp_path: Path) -> None:
+    """An error about API keys does not print them."""
+    with pytest.raises(SettingsError) as caught:
+        _load(tmp_path, 'api_keys = ["ok", 5]\n')
+
+    assert "api_keys" in str(caught.value)
+    assert not re.search(r"\b5\b", str(caught.value))
+
+
+def test_a_named_file_must_exist(tmp_path: Path) -> None:
+    """A typing mistake in the file's name does not silently give the defaults."""
+    with pytest.raises(SettingsError, match=r"nowhere\.toml: there is no such config file"):
+        load_settings(config_file=tmp_path / "nowhere.toml", environ={})
+
+
+def test_every_flag_is_a_setting() -> None:
+    """The command line offers nothing that config.toml does not know."""
+    from handler.settings_sources import FLAGS  # noqa: PLC0415 - beside its one use
+
+    assert FLAGS.keys() <= Settings.model_fields.keys()

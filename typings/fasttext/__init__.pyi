@@ -1,0 +1,6 @@
+# fasttext-predict ships no types; this covers what the project calls.
+
+class _FastText:
+    def predict(self, text: str, k: int = 1, threshold: float = 0.0) -> tuple[tuple[str, ...], tuple[float, ...]]: ...
+
+def load_model(path: str) -> _FastText: ...

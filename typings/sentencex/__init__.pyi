@@ -1,0 +1,3 @@
+# The wheel of sentencex ships no types; this covers what the project calls.
+
+def segment(language: str, text: str) -> list[str]: ...
