@@ -15,7 +15,8 @@ unexport PYTHONDONTWRITEBYTECODE
 unexport PYTHONPATH
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check format lock clean
+ARGS ?=
+.PHONY: help run test check bench-start format lock clean
 .DELETE_ON_ERROR:
 
 help:
@@ -35,6 +36,9 @@ check: $(VENV)/.dev ## format, lint, types, import direction
 	$(BIN)/ruff check
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+bench-start: $(VENV)/.dev ## seconds from exec to the first answer, beside the bare engine's
+	@$(BIN)/python tests/bench/start.py $(ARGS)
 
 format: $(VENV)/.dev ## rewrite the code in the house's format
 	$(BIN)/ruff format

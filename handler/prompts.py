@@ -19,6 +19,12 @@ from handler.languages import lookup_language, parse_language
 from handler.schemas import ChatCompletionRequest, ContentPart, Message
 from handler.settings import AUTO
 
+_REGION_LENGTH = 2
+"""ISO 3166-1 regions of BCP-47 tags have two letters."""
+
+_FALLBACK_SOURCE = "eng_Latn"
+"""Stands for a text without letters or in letters nobody deployed; the source language of NLLB's own tokenizer."""
+
 
 @dataclass(frozen=True, slots=True)
 class Prompt:
@@ -88,32 +94,55 @@ def nllb_prompt(
         if all(named.target is None for named in conventions):
             error.param = "messages"
             raise
-    conventions.append(Named(default_source, default_target))
     target, target_param = next(
-        ((named.target, named.target_param) for named in conventions if named.target is not None), (None, "")
+        ((named.target, named.target_param) for named in conventions if named.target is not None),
+        (default_target, "target_lang"),
     )
     if target is None:
         raise MissingTargetLanguageError
     target_lang = parse_language(target, deployed=deployed, param=target_param)
-    source, source_param = next((named.source, named.source_param) for named in conventions if named.source is not None)
-    if source.strip().lower() == AUTO:
-        from handler.detector import detect_language  # noqa: PLC0415 - costs nothing until it is asked for
-
-        source_lang = detect_language(text, deployed=deployed)
-    else:
+    source, source_param = next(
+        ((named.source, named.source_param) for named in conventions if named.source is not None), (None, "")
+    )
+    if source is not None and not _is_auto(source):
         source_lang = parse_language(source, deployed=deployed, param=source_param)
+    elif source is None and not _is_auto(default_source):
+        source_lang = parse_language(default_source, deployed=deployed)
+    else:
+        source_lang = _detect(text, deployed, asked_for=source is not None)
     return Prompt(text, source_lang, target_lang)
 
 
+def _is_auto(language: str) -> bool:
+    return language.strip().lower() == AUTO
+
+
+def _detect(text: str, deployed: Collection[str], *, asked_for: bool) -> str:
+    """Return the language of ``text``; what cannot be told is an error for a client that asked, else English."""
+    from handler.detector import detect_language  # noqa: PLC0415 - costs nothing until it is asked for
+
+    try:
+        return detect_language(text, deployed=deployed)
+    except InvalidRequestError:
+        if asked_for:
+            raise
+        return _FALLBACK_SOURCE if _FALLBACK_SOURCE in deployed else min(deployed)
+
+
 def parse_suffix(suffix: str) -> Named | None:
-    """Read what stands behind the colon of a model's name: ``fra_Latn``, ``eng_Latn-fra_Latn``, ``en-fr``."""
-    if lookup_language(suffix):
-        return Named(None, suffix, target_param="model")
+    """Read what stands behind the colon of a model's name: ``fra_Latn``, ``eng_Latn-fra_Latn``, ``en-fr``.
+
+    ``en-fr`` could be the English of France; it is a pair, unless the second half is a region by its capitals (``fr-CA``)
+    or by what it changes (``zh-tw``).
+    """
+    whole = lookup_language(suffix)
     for index, character in enumerate(suffix):
         source, target = suffix[:index], suffix[index + 1 :]
         if character == "-" and lookup_language(source) and lookup_language(target):
-            return Named(source, target, "model", "model")
-    return None
+            is_region = len(target) == _REGION_LENGTH and (target.isupper() or whole != lookup_language(source))
+            if not (whole and is_region):
+                return Named(source, target, "model", "model")
+    return Named(None, suffix, target_param="model") if whole else None
 
 
 def user_text(message: Message) -> str:

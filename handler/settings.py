@@ -122,8 +122,8 @@ class Settings(BaseSettings):
     intra_threads: NonNegativeInt = 0
     """CPU threads of one batch; 0 shares out the CPUs this process may really use."""
 
-    source_lang: str = "eng_Latn"
-    """Language of a text whose language nobody named, or ``auto`` to detect it."""
+    source_lang: str = AUTO
+    """Language of a text whose language nobody named; ``auto`` detects it and takes what it cannot tell for English."""
     target_lang: str | None = None
     """Language to translate into when nobody named one; unset makes that an error."""
     beam_size: BeamSize = 4

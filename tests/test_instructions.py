@@ -198,6 +198,7 @@ NO_TARGET = [
     "",
     "You are a helpful assistant.",
     "You are a translator.",
+    "You are a native translator.",
     "You are a French cook. Answer to French customers in French.",
     "You are a translator who talks to French people.",
     "You translate text to be read aloud.",
@@ -207,6 +208,7 @@ NO_TARGET = [
     "If the text is French translate it to English, otherwise translate to French.",
     "English to French\nFrench to English",
     "zh-Hant",
+    "snake_case-name",
     "x" * 5000 + ". Translate to French.",
 ]
 
