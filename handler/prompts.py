@@ -132,7 +132,7 @@ def _detect(text: str, deployed: Collection[str], *, asked_for: bool) -> str:
 def parse_suffix(suffix: str) -> Named | None:
     """Read what stands behind the colon of a model's name: ``fra_Latn``, ``eng_Latn-fra_Latn``, ``en-fr``.
 
-    ``en-fr`` could be the English of France; it is a pair, unless the second half is a region by its capitals (``fr-CA``)
+    ``en-fr`` could be the English of France; it is a pair, unless the second half is a region by capitals (``fr-CA``)
     or by what it changes (``zh-tw``).
     """
     whole = lookup_language(suffix)

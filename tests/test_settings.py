@@ -4,6 +4,7 @@ import re
 from pathlib import Path
 
 import pytest
+from conftest import ROOT
 
 from handler.errors import SettingsError
 from handler.settings import DEMO_MODELS, Settings
@@ -204,3 +205,15 @@ def test_every_flag_is_a_setting() -> None:
     from handler.settings_sources import FLAGS  # noqa: PLC0415 - beside its one use
 
     assert FLAGS.keys() <= Settings.model_fields.keys()
+
+
+def test_the_example_file_is_valid_and_its_comments_are_the_defaults(tmp_path: Path) -> None:
+    """Whoever starts from it starts from what the server does anyway."""
+    example = (ROOT / "infra" / "config.example.toml").read_text(encoding="utf-8")
+    common = example.partition("[models.nllb]")[0]
+
+    assert _load(tmp_path, example).settings.models.keys() == {"nllb", "flan"}
+    uncommented = "\n".join(line.removeprefix("# ") for line in common.splitlines() if re.match(r"# [a-z_]+ = ", line))
+    named = set(re.findall(r"^(?:# )?([a-z_]+) = ", common, flags=re.MULTILINE))
+    assert _load(tmp_path, uncommented).settings == Settings()
+    assert named == Settings.model_fields.keys() - {"models", "aliases", "model_path"}
