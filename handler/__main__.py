@@ -84,7 +84,7 @@ def _serve(loaded: LoadedSettings, *, example: bool) -> int:
     # Before the models are loaded: a port that is taken should be heard of at once.
     with _listen(settings.server_host, settings.server_port) as listening:
         app = compose(settings)
-        config = uvicorn.Config(app, log_config=None, access_log=False, lifespan="off")
+        config = uvicorn.Config(app, log_config=None, access_log=False, server_header=False, lifespan="off")
         _log_with(logger)
         if example:
             _print_example(listening, app.state.models)

@@ -1,11 +1,14 @@
 """The FastAPI application, put together from parts that are given to it; no side effects."""
 
+from functools import cache, partial
+
 from fastapi import FastAPI
 
 from handler import __version__
 from handler.exception_handlers import add_exception_handlers
 from handler.middleware import RequestMiddleware
 from handler.models import ModelManager
+from handler.openapi import openapi_document
 from handler.routes import chat, health
 from handler.routes import models as models_routes
 from handler.settings import Settings
@@ -23,6 +26,7 @@ def create_app(models: ModelManager, settings: Settings, *, cold_start: ColdStar
     """
     app = FastAPI(
         title="ctranslate2-server",
+        description="OpenAI's chat completions for NLLB and T5 translation models.",
         version=__version__,
         docs_url=None,
         redoc_url=None,
@@ -35,6 +39,7 @@ def create_app(models: ModelManager, settings: Settings, *, cold_start: ColdStar
     app.include_router(models_routes.router)
     app.include_router(health.router)
     add_exception_handlers(app)
+    app.openapi = cache(partial(openapi_document, app))  # type: ignore[method-assign] # FastAPI's documented way
     app.add_middleware(
         RequestMiddleware,
         api_keys=settings.api_keys,

@@ -12,20 +12,17 @@ from handler.workers import Workers
 
 
 async def _models(request: Request) -> ModelManager:
-    models = request.app.state.models
-    assert isinstance(models, ModelManager)  # noqa: S101 - create_app put it there
+    models: ModelManager = request.app.state.models
     return models
 
 
 async def _settings(request: Request) -> Settings:
-    settings = request.app.state.settings
-    assert isinstance(settings, Settings)  # noqa: S101 - create_app put it there
+    settings: Settings = request.app.state.settings
     return settings
 
 
 async def _workers(request: Request) -> Workers:
-    workers = request.app.state.workers
-    assert isinstance(workers, Workers)  # noqa: S101 - create_app put it there
+    workers: Workers = request.app.state.workers
     return workers
 
 

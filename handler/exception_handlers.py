@@ -7,8 +7,9 @@ from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, Response
 
 from handler.errors import HandlerError, InvalidRequestError, MethodNotAllowedError, RouteNotFoundError
+from handler.telemetry import logger, request_record
 
-_NOT_FOUND, _METHOD_NOT_ALLOWED = 404, 405
+_NOT_FOUND, _METHOD_NOT_ALLOWED, _INTERNAL = 404, 405, 500
 
 
 def error_body(message: str, *, type: str, param: str | None, code: str | None) -> dict[str, Any]:  # noqa: A002 - OpenAI's name
@@ -17,24 +18,28 @@ def error_body(message: str, *, type: str, param: str | None, code: str | None) 
 
 
 def error_response(error: Exception, *, request_id: str) -> Response:
-    """Return the answer for ``error``; of an unexpected one it tells the request's id and nothing else."""
-    if isinstance(error, HandlerError):
+    """Return the answer for ``error``, and log what is the server's own fault.
+
+    Of an internal error the client learns the id under which the log has it, and nothing else.
+    """
+    if isinstance(error, HandlerError) and error.status_code != _INTERNAL:
         body = error_body(error.message, type=error.type, param=error.param, code=error.code)
         return JSONResponse(body, status_code=error.status_code, headers=error.headers)
-    message = f"Internal error; the log has it under the id {request_id}."
-    return JSONResponse(error_body(message, type="server_error", param=None, code=None), status_code=500)
+    logger.error("internal error", exc_info=error)
+    message = f"Internal error; the server's log has it under the id {request_id}."
+    return JSONResponse(error_body(message, type="server_error", param=None, code=None), status_code=_INTERNAL)
 
 
 def add_exception_handlers(app: FastAPI) -> None:
     """Let ``app`` answer the service's errors and Starlette's own in the envelope."""
 
     # Starlette calls a synchronous handler in a thread; these have nothing to wait for.
-    async def handle(_: Request, error: Exception) -> Response:
-        return error_response(error, request_id="")
+    async def handle(request: Request, error: Exception) -> Response:
+        return error_response(error, request_id=request_record(request.scope).request_id)
 
     async def handle_http(request: Request, error: Exception) -> Response:
         assert isinstance(error, HTTPException)  # noqa: S101 - the type it is registered for
-        return error_response(_translated(request, error), request_id="")
+        return await handle(request, _translated(request, error))
 
     app.add_exception_handler(HandlerError, handle)
     app.add_exception_handler(HTTPException, handle_http)

@@ -10,14 +10,18 @@ from typing import Any
 
 from pydantic import SecretStr
 from starlette.datastructures import Headers, MutableHeaders
+from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from handler.errors import AuthenticationError, HandlerError, RequestTooLargeError
+from handler.errors import AuthenticationError, RequestTooLargeError
 from handler.exception_handlers import error_response
-from handler.telemetry import ColdStart, RequestRecord, begin_record, bind_correlation_id, correlation_id, logger
+from handler.telemetry import ColdStart, RequestRecord, begin_record, correlation_id, logger
 
 GUARDED_PATH = "/v1"
 """Paths that need an API key; health checks answer without one."""
+
+_CLIENT_CLOSED_REQUEST = 499
+"""nginx's status for a client that went away before it was answered; only the log sees it."""
 
 _PATH_CHARS = 200
 """How much of a path a log line repeats."""
@@ -55,8 +59,7 @@ class RequestMiddleware:
         start = perf_counter()
         headers = Headers(scope=scope)
         request_id = correlation_id(headers, gateway_request_id=_gateway_request_id(scope))
-        bind_correlation_id(request_id)
-        record = begin_record(scope)
+        record = begin_record(scope, request_id)
         status = 0
 
         async def send_with_ids(message: Message) -> None:
@@ -73,11 +76,12 @@ class RequestMiddleware:
         try:
             self._check(scope, headers)
             await self._app(scope, self._limited(receive), send_with_ids)
+        except ClientDisconnect:
+            status = _CLIENT_CLOSED_REQUEST
         except Exception as error:  # noqa: BLE001 - the last line of defence: an answer and a log line for everything
-            if not isinstance(error, HandlerError):
-                logger.exception("unhandled error")
+            response = error_response(error, request_id=request_id)
             if not status:
-                await error_response(error, request_id=request_id)(scope, receive, send_with_ids)
+                await response(scope, receive, send_with_ids)
         finally:
             _log(scope, status, record, (perf_counter() - start) * 1e3)
 

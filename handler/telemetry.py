@@ -39,12 +39,6 @@ def correlation_id(headers: Mapping[str, str], *, gateway_request_id: object = N
     return str(uuid.uuid4())
 
 
-def bind_correlation_id(value: str) -> None:
-    """Put ``value`` into every further log line of this context, and drop what an earlier request left."""
-    logger.thread_safe_clear_keys()
-    logger.thread_safe_append_keys(correlation_id=value)
-
-
 def process_age_ms() -> float:
     """Return the milliseconds since this process was started, or 0 where /proc does not tell.
 
@@ -60,6 +54,8 @@ def process_age_ms() -> float:
 class RequestRecord:
     """What the log line and the ``Server-Timing`` header of one request say; filled in on its way."""
 
+    request_id: str
+    """The correlation id."""
     fields: dict[str, Any] = field(default_factory=dict)
     """Further fields of the log line."""
     timings_ms: dict[str, float] = field(default_factory=dict)
@@ -73,9 +69,11 @@ class RequestRecord:
 _RECORD = "record"
 
 
-def begin_record(scope: MutableMapping[str, Any]) -> RequestRecord:
-    """Return a new record and keep it in an ASGI scope."""
-    record: RequestRecord = scope.setdefault("state", {}).setdefault(_RECORD, RequestRecord())
+def begin_record(scope: MutableMapping[str, Any], request_id: str) -> RequestRecord:
+    """Return a new record, kept in an ASGI scope, and bind ``request_id`` to the log lines of this context."""
+    logger.thread_safe_clear_keys()
+    logger.thread_safe_append_keys(correlation_id=request_id)
+    record = scope.setdefault("state", {})[_RECORD] = RequestRecord(request_id)
     return record
 
 

@@ -1,0 +1,30 @@
+"""The OpenAPI document: FastAPI's, with what it cannot know. Made when it is first asked for."""
+
+from typing import Any
+
+from fastapi import FastAPI
+from fastapi.openapi.utils import get_openapi
+
+from handler.schemas import ChatCompletionRequest
+
+_SCHEMA = "#/components/schemas/{model}"
+_SCHEME = "bearer"
+
+
+def openapi_document(app: FastAPI) -> dict[str, Any]:
+    """Return the document of ``app``, with the body that ``handler.request_parsing`` reads and the API keys."""
+    document = get_openapi(title=app.title, version=app.version, description=app.description, routes=app.routes)
+    components = document["components"]
+    request = ChatCompletionRequest.model_json_schema(ref_template=_SCHEMA)
+    components["schemas"] |= request.pop("$defs", {}) | {ChatCompletionRequest.__name__: request}
+    components["securitySchemes"] = {_SCHEME: {"type": "http", "scheme": "bearer"}}
+    for path, operations in document["paths"].items():
+        for operation in operations.values():
+            # No request is ever answered 422 here, whatever FastAPI expects of its own validation.
+            operation["responses"].pop("422", None)
+            if path.startswith("/v1/"):
+                # Either a key or none: which one it is depends on the configuration.
+                operation["security"] = [{_SCHEME: []}, {}]
+    for unused in ("HTTPValidationError", "ValidationError"):
+        components["schemas"].pop(unused, None)
+    return document
