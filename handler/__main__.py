@@ -78,13 +78,16 @@ def _serve(loaded: LoadedSettings, *, example: bool) -> int:
         raise SettingsError(message) from None
     # The imports of the whole server, which --help and --show-config do without.
     from handler.composition import compose  # noqa: PLC0415
+    from handler.http_protocol import EnvelopeProtocol  # noqa: PLC0415
     from handler.telemetry import logger  # noqa: PLC0415
 
     settings = loaded.settings
     # Before the models are loaded: a port that is taken should be heard of at once.
     with _listen(settings.server_host, settings.server_port) as listening:
         app = compose(settings)
-        config = uvicorn.Config(app, log_config=None, access_log=False, server_header=False, lifespan="off")
+        config = uvicorn.Config(
+            app, http=EnvelopeProtocol, log_config=None, access_log=False, server_header=False, lifespan="off"
+        )
         _log_with(logger)
         if example:
             _print_example(listening, app.state.models)

@@ -1,5 +1,8 @@
 """Text in, translation out: tokens, CTranslate2, text again. Synchronous; callers keep it off the event loop."""
 
+import handler.openmp  # noqa: F401 - before ctranslate2
+
+# isort: split
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from time import perf_counter

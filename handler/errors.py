@@ -203,8 +203,7 @@ class RequestTooLargeError(InvalidRequestError):
     code = "request_too_large"
 
     def __init__(self, *, limit: int) -> None:
-        # The rest of the body stays unread, so the connection cannot serve another request.
-        super().__init__(f"The body is larger than {limit} bytes.", headers={"Connection": "close"})
+        super().__init__(f"The body is larger than {limit} bytes.")
 
 
 class UnsupportedMediaTypeError(InvalidRequestError):

@@ -1,5 +1,8 @@
 """From a model's spec to an engine that has answered once; each phase timed."""
 
+import handler.openmp  # noqa: F401 - before ctranslate2
+
+# isort: split
 import json
 import re
 from dataclasses import dataclass

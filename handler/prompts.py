@@ -51,7 +51,8 @@ def t5_prompt(request: ChatCompletionRequest) -> Prompt:
     Raises:
         InvalidRequestError: There is no text of the user.
     """
-    user = user_text(_last_user_message(request.messages))
+    _, message = _last_user_message(request.messages)
+    user = user_text(message)
     prefix = " ".join(filter(None, (text.strip() for text in _system_texts(request.messages))))
     return Prompt(f"{prefix} {user}" if prefix else user)
 
@@ -78,11 +79,11 @@ def nllb_prompt(
         UnsupportedLanguageError: A language is unknown or not deployed.
         MissingTargetLanguageError: Nobody names a target language.
     """
-    message = _last_user_message(request.messages)
+    index, message = _last_user_message(request.messages)
     text = user_text(message)
     conventions = [
         Named(request.source_lang, request.target_lang, "source_lang", "target_lang"),
-        *_from_content_parts(message),
+        *_from_content_parts(message, f"messages[{index}].content"),
         _from_template_kwargs(request),
         suffix or Named(),
     ]
@@ -146,24 +147,29 @@ def parse_suffix(suffix: str) -> Named | None:
 
 
 def user_text(message: Message) -> str:
-    """Return the text of a message, its parts joined with a line break.
+    """Return the text of a user's message, its parts joined with a line break.
 
     Raises:
         InvalidRequestError: The message has no text.
     """
+    text = _text(message)
+    if text is None:
+        error = "The last user message has no text."
+        raise InvalidRequestError(error, param="messages")
+    return text
+
+
+def _text(message: Message) -> str | None:
     if isinstance(message.content, str):
         return message.content
     texts = [part.text for part in _parts(message) if part.text is not None]
-    if not texts:
-        error = "The last user message has no text."
-        raise InvalidRequestError(error, param="messages")
-    return "\n".join(texts)
+    return "\n".join(texts) if texts else None
 
 
-def _last_user_message(messages: Sequence[Message]) -> Message:
-    for message in reversed(messages):
-        if message.role == "user":
-            return message
+def _last_user_message(messages: Sequence[Message]) -> tuple[int, Message]:
+    for index in reversed(range(len(messages))):
+        if messages[index].role == "user":
+            return index, messages[index]
     error = "There is no message of the role 'user'."
     raise InvalidRequestError(error, param="messages")
 
@@ -174,13 +180,14 @@ def _parts(message: Message) -> Sequence[ContentPart]:
 
 def _system_texts(messages: Sequence[Message]) -> Iterator[str]:
     for message in messages:
-        if message.role in {"system", "developer"} and message.content:
-            yield user_text(message)
+        if message.role in {"system", "developer"}:
+            yield _text(message) or ""
 
 
-def _from_content_parts(message: Message) -> Iterator[Named]:
-    for part in _parts(message):
-        yield Named(part.source_lang_code, part.target_lang_code)
+def _from_content_parts(message: Message, param: str) -> Iterator[Named]:
+    for index, part in enumerate(_parts(message)):
+        at = f"{param}[{index}]"
+        yield Named(part.source_lang_code, part.target_lang_code, f"{at}.source_lang_code", f"{at}.target_lang_code")
 
 
 def _from_template_kwargs(request: ChatCompletionRequest) -> Named:

@@ -92,11 +92,13 @@ def _invalid(error: ValidationError) -> InvalidRequestError:
 
 def _param(location: tuple[int | str, ...]) -> str:
     """Write a location as OpenAI does: ``messages[0].content``."""
+    if location[-1:] == ("[key]",):
+        location = location[:-2]  # a wrong key is the fault of the object that has it
     text = ""
     for part in location:
         if isinstance(part, int):
             text += f"[{part}]"
-        elif part not in UNION_TAGS and part != "[key]":
+        elif part not in UNION_TAGS:
             text += f".{part}" if text else part
     return text[:_MAX_PARAM_CHARS]
 

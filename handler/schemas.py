@@ -4,9 +4,10 @@ Requests are validated strictly: a number in quotes is a wrong type, as it is fo
 here are checked all the same; unknown ones are ignored. ``null`` means absent.
 """
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Protocol, Self, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Discriminator, Field, StrictInt, Tag
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, StrictInt, Tag, model_validator
+from pydantic_core import PydanticCustomError
 
 Fraction = Annotated[float, Field(allow_inf_nan=False)]
 JsonObject = dict[str, Any]
@@ -14,6 +15,22 @@ JsonObject = dict[str, Any]
 
 class _Request(BaseModel):
     model_config = ConfigDict(extra="ignore", strict=True, hide_input_in_errors=True)
+
+
+class _TypedMember(Protocol):
+    @property
+    def type(self) -> str: ...
+
+
+_Typed = TypeVar("_Typed", bound=_TypedMember)
+
+
+def _require_member_named_by_type(value: _Typed) -> _Typed:
+    """Check an object whose ``type`` names the member that holds the rest, as OpenAI's parts and tools do."""
+    if getattr(value, value.type) is None:
+        code, message = "incomplete", "an object of the type '{type}' needs '{type}'"
+        raise PydanticCustomError(code, message, {"type": value.type})
+    return value
 
 
 class ContentPart(_Request):
@@ -24,6 +41,10 @@ class ContentPart(_Request):
     refusal: str | None = None
     source_lang_code: str | None = None
     target_lang_code: str | None = None
+
+    @model_validator(mode="after")
+    def _has_what_its_type_says(self) -> Self:
+        return _require_member_named_by_type(self)
 
 
 _STRING, _LIST, _OBJECT = UNION_TAGS = ("<string>", "<list>", "<object>")
@@ -65,6 +86,27 @@ class StreamOptions(_Request):
     include_obfuscation: bool | None = None
 
 
+class FunctionDefinition(_Request):
+    """A function that no translation model will call."""
+
+    name: str
+    description: str | None = None
+    parameters: JsonObject | None = None
+    strict: bool | None = None
+
+
+class Tool(_Request):
+    """A tool that no translation model will call."""
+
+    type: Literal["function", "custom"]
+    function: FunctionDefinition | None = None
+    custom: JsonObject | None = None
+
+    @model_validator(mode="after")
+    def _has_what_its_type_says(self) -> Self:
+        return _require_member_named_by_type(self)
+
+
 class ChatTemplateKwargs(_Request):
     """Languages in llama.cpp's form."""
 
@@ -74,8 +116,11 @@ class ChatTemplateKwargs(_Request):
 
 StopString = Annotated[str, Field(min_length=1)]
 Stop = Annotated[
-    Annotated[StopString, Tag(_STRING)] | Annotated[list[StopString], Tag(_LIST), Field(max_length=4)], _StringOrList
+    Annotated[StopString, Tag(_STRING)] | Annotated[list[StopString], Tag(_LIST), Field(min_length=1, max_length=4)],
+    _StringOrList,
 ]
+Metadata = dict[Annotated[str, Field(max_length=64)], Annotated[str, Field(max_length=512)]]
+Bias = Annotated[StrictInt, Field(ge=-100, le=100)]
 Int64 = Annotated[StrictInt, Field(ge=-(2**63), le=2**63 - 1)]
 Penalty = Annotated[Fraction, Field(ge=-2, le=2)]
 TokenLimit = Annotated[StrictInt, Field(ge=1)]
@@ -91,33 +136,33 @@ class ChatCompletionRequest(_Request):
     frequency_penalty: Penalty | None = None
     function_call: Choice | None = None
     functions: list[JsonObject] | None = None
-    logit_bias: dict[str, Annotated[Fraction, Field(ge=-100, le=100)]] | None = None
+    logit_bias: dict[str, Bias] | None = None
     logprobs: bool | None = None
     max_completion_tokens: TokenLimit | None = None
     max_tokens: TokenLimit | None = None
-    metadata: Annotated[dict[str, str], Field(max_length=16)] | None = None
+    metadata: Annotated[Metadata, Field(max_length=16)] | None = None
     modalities: list[Literal["text", "audio"]] | None = None
     n: TokenLimit | None = None
     parallel_tool_calls: bool | None = None
     prediction: JsonObject | None = None
     presence_penalty: Penalty | None = None
     prompt_cache_key: str | None = None
-    reasoning_effort: str | None = None
+    reasoning_effort: Literal["none", "minimal", "low", "medium", "high", "xhigh", "max"] | None = None
     response_format: ResponseFormat | None = None
     safety_identifier: str | None = None
     seed: Int64 | None = None
-    service_tier: str | None = None
+    service_tier: Literal["auto", "default", "flex", "scale", "priority", "fast"] | None = None
     stop: Stop | None = None
     store: bool | None = None
     stream: bool | None = None
     stream_options: StreamOptions | None = None
     temperature: Annotated[Fraction, Field(ge=0, le=2)] | None = None
     tool_choice: Choice | None = None
-    tools: list[JsonObject] | None = None
+    tools: list[Tool] | None = None
     top_logprobs: Annotated[StrictInt, Field(ge=0, le=20)] | None = None
     top_p: Annotated[Fraction, Field(ge=0, le=1)] | None = None
     user: str | None = None
-    verbosity: str | None = None
+    verbosity: Literal["low", "medium", "high"] | None = None
     web_search_options: JsonObject | None = None
 
     source_lang: str | None = None
@@ -126,7 +171,7 @@ class ChatCompletionRequest(_Request):
     """FLORES-200 code, ISO or BCP-47 tag or English name."""
     beam_size: Annotated[StrictInt, Field(ge=1, le=32)] | None = None
     length_penalty: Annotated[Fraction, Field(ge=-10, le=10)] | None = None
-    repetition_penalty: Annotated[Fraction, Field(gt=0, le=10)] | None = None
+    repetition_penalty: Annotated[Fraction, Field(ge=0.01, le=10)] | None = None
     no_repeat_ngram_size: Annotated[StrictInt, Field(ge=0, le=100)] | None = None
     chat_template_kwargs: ChatTemplateKwargs | None = None
 

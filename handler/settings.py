@@ -13,7 +13,6 @@ from pydantic import (
     ConfigDict,
     Field,
     NonNegativeInt,
-    PositiveFloat,
     PositiveInt,
     SecretStr,
     field_validator,
@@ -59,6 +58,7 @@ def _split_list(value: object) -> object:
 
 CommaSeparated = BeforeValidator(_split_list)
 DeviceIndices = Annotated[tuple[NonNegativeInt, ...], NoDecode, CommaSeparated, Field(min_length=1)]
+RepetitionPenalty = Annotated[float, Field(ge=0.01, le=10)]
 BeamSize = Annotated[PositiveInt, Field(le=32)]
 
 
@@ -83,7 +83,7 @@ class ModelSettings(BaseModel):
     target_lang: str | None = None
     beam_size: BeamSize | None = None
     length_penalty: Annotated[float, Field(ge=-10, le=10)] | None = None
-    repetition_penalty: PositiveFloat | None = None
+    repetition_penalty: RepetitionPenalty | None = None
     no_repeat_ngram_size: NonNegativeInt | None = None
     max_source_tokens: PositiveInt | None = None
     """Encoder positions, special tokens counted; default: the manifest's, else 1,024 for NLLB and 512 for T5."""
@@ -128,7 +128,7 @@ class Settings(BaseSettings):
     """Language to translate into when nobody named one; unset makes that an error."""
     beam_size: BeamSize = 4
     length_penalty: Annotated[float, Field(ge=-10, le=10)] = 1.0
-    repetition_penalty: PositiveFloat = 1.0
+    repetition_penalty: RepetitionPenalty = 1.0
     no_repeat_ngram_size: NonNegativeInt = 0
 
     max_prompt_tokens: PositiveInt = 16_384

@@ -75,7 +75,8 @@ class Server:
 
     def log_lines(self) -> list[dict[str, Any]]:
         """Return the structured lines the server has logged so far."""
-        lines = self.log.read_text(encoding="utf-8").splitlines()
+        # A text in the log may hold line breaks of other kinds, and the last line may be half written.
+        lines = self.log.read_text(encoding="utf-8").split("\n")[:-1]
         return [json.loads(line) for line in lines if line.startswith("{")]
 
 

@@ -231,6 +231,9 @@ CASES = {
     "model-other-case": Case(fields(model="NLLB-demo"), "model", NOT_FOUND, 404),
     "model-default-other-case": Case(fields(model="Default"), "model", NOT_FOUND, 404),
     "model-suffix-alone": Case(fields(model=":fra_Latn"), "model", NOT_FOUND, 404),
+    "model-suffix-empty": Case(fields(model="nllb-demo:"), "model", NOT_FOUND, 404),
+    "model-suffix-unknown": Case(fields(model="nllb-demo:latest"), "model", LANGUAGE),
+    "model-suffix-of-t5": Case(fields(model="t5-demo:latest"), "model", NOT_FOUND, 404),
     "model-unknown-with-suffix": Case(fields(model="gpt-5:fra_Latn"), "model", NOT_FOUND, 404),
     "model-very-long": Case(fields(model="m" * 100_000), "model", NOT_FOUND, 404),
     "model-path": Case(fields(model="../../../etc/hostname"), "model", NOT_FOUND, 404),
@@ -249,7 +252,7 @@ CASES = {
         without_target(
             messages=[{"role": "user", "content": [{"type": "text", "text": TEXT, "target_lang_code": "qq"}]}]
         ),
-        "messages",
+        "messages[0].content[0].target_lang_code",
         LANGUAGE,
     ),
     "part-language-type": Case(
@@ -267,7 +270,6 @@ CASES = {
         fields(chat_template_kwargs={"target_lang_code": 5}), "chat_template_kwargs.target_lang_code"
     ),
     "suffix-unknown": Case(without_target(model="nllb-demo:klingon"), "model", LANGUAGE),
-    "suffix-empty": Case(without_target(model="nllb-demo:"), "model", LANGUAGE),
     "suffix-undeployed": Case(without_target(model="nllb-demo:ita_Latn"), "model", LANGUAGE),
     "suffix-source-undeployed": Case(without_target(model="nllb-demo:ita_Latn-fra_Latn"), "model", LANGUAGE),
     "suffix-of-three": Case(without_target(model="nllb-demo:eng_Latn-fra_Latn-deu_Latn"), "model", LANGUAGE),

@@ -40,7 +40,10 @@ def test_the_request_body_is_documented_field_by_field(document: dict[str, Any])
 def test_no_422_is_promised(document: dict[str, Any]) -> None:
     """Whatever is invalid is a 400 here."""
     statuses = {
-        status for path in document["paths"].values() for operation in path.values() for status in operation["responses"]
+        status
+        for path in document["paths"].values()
+        for operation in path.values()
+        for status in operation["responses"]
     }
 
     assert "422" not in statuses

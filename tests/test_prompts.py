@@ -67,7 +67,7 @@ def test_a_target_is_never_guessed() -> None:
         (_request("Hi", target_lang="klingon"), "target_lang"),
         (_request("Hi", target_lang="fr", source_lang="xx-Yyyy"), "source_lang"),
         (_request("Hi", chat_template_kwargs={"target_lang_code": "zu"}), "chat_template_kwargs.target_lang_code"),
-        (_request([{**PART, "target_lang_code": "zu"}]), "messages"),
+        (_request([{**PART, "target_lang_code": "zu"}]), "messages[0].content[0].target_lang_code"),
         (_request("Translate to Klingon: Hi"), "messages"),
         (_request("Translate to Zulu: Hi"), "messages"),
     ],

@@ -17,6 +17,7 @@ from handler.dependencies import (
 )
 from handler.engine import DecodingOptions, Engine, Translation
 from handler.errors import ModelNotFoundError
+from handler.languages import parse_language
 from handler.models import ModelManager
 from handler.parameters import decoding_options
 from handler.prompts import Named, Prompt, nllb_prompt, parse_suffix, t5_prompt
@@ -73,8 +74,12 @@ def _select_model(models: ModelManager, name: str | None) -> tuple[ModelSpec, Na
     spec = models.find(base) if base else None
     if spec is None:
         raise ModelNotFoundError(str(name))
-    # Not a language: let the prompt name the nearest ones.
-    return spec, parse_suffix(suffix) or Named(None, suffix, target_param="model")
+    languages = parse_suffix(suffix)
+    if languages is None:
+        if spec.family == "nllb" and suffix:
+            parse_language(suffix, deployed=spec.manifest.languages if spec.manifest else None, param="model")
+        raise ModelNotFoundError(str(name))
+    return spec, languages
 
 
 def _answer(
