@@ -88,8 +88,11 @@ def clean_environment(**variables: str) -> dict[str, str]:
 
 
 @contextmanager
-def running_server(tmp_path: Path, *arguments: str, **variables: str) -> Iterator[Server]:
-    """Run ``python -m handler`` on a free port until the block ends; its models are loaded when the block begins."""
+def running_server(tmp_path: Path, *arguments: str, ready: bool = True, **variables: str) -> Iterator[Server]:
+    """Run ``python -m handler`` on a free port until the block ends.
+
+    When the block begins it listens, and unless ``ready`` is false its models are loaded.
+    """
     log = tmp_path / "server.log"
     with log.open("wb") as output:
         process = subprocess.Popen(
@@ -102,7 +105,8 @@ def running_server(tmp_path: Path, *arguments: str, **variables: str) -> Iterato
         )
     try:
         server = Server(_wait_for_address(process, log), process, log)
-        _wait_until(lambda: server.request("GET", "/health/ready").status == 200, process, log)
+        if ready:
+            _wait_until(lambda: server.request("GET", "/health/ready").status == 200, process, log)
         yield server
     finally:
         process.send_signal(signal.SIGTERM)

@@ -2,23 +2,17 @@
 
 import os
 import shutil
-import signal
-import subprocess
-import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from conftest import ROOT, Answer, Server, clean_environment, running_server
+from conftest import Answer, Server, running_server
 
 from handler.settings import DEMO_MODELS
 
 PATIENCE_S = 60.0
-ONE_THREAD = {"INTRA_THREADS": "1"}
-"""Two threads of one batch wait for each other, for seconds where other programs keep both CPUs busy."""
 HOTEL = "Where is the hotel?"
 HOTEL_FR = "Où est l'hôtel ?"
 UMBRELLA_FOR_T5 = "translate English to German: I have lost my umbrella in Venice."
@@ -31,32 +25,6 @@ def wait_until(condition: Callable[[], bool]) -> None:
     while not condition():
         assert time.monotonic() < deadline, "it did not happen in time"
         time.sleep(0.05)
-
-
-@contextmanager
-def starting_server(folder: Path, **variables: str) -> Iterator[Server]:
-    """Run a server that may never become ready; it listens when the block begins."""
-    log = folder / "server.log"
-    with log.open("wb") as output:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "handler", "--port", "0", "--example"],
-            cwd=ROOT,
-            env=clean_environment(**variables),
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=subprocess.STDOUT,
-        )
-    try:
-        wait_until(lambda: process.poll() is not None or "Try:\n" in log.read_text(encoding="utf-8"))
-        [line] = [line for line in log.read_text(encoding="utf-8").splitlines() if line.startswith("Serving ")]
-        yield Server(line.rpartition(" on ")[2], process, log)
-    finally:
-        process.send_signal(signal.SIGTERM)
-        try:
-            process.wait(timeout=10)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait(timeout=10)
 
 
 @pytest.fixture
@@ -122,7 +90,7 @@ def test_server_that_is_loading_is_alive_and_not_ready(models: Path, tmp_path: P
     pipe.unlink()
     os.mkfifo(pipe)
 
-    with starting_server(tmp_path, MODEL_PATH=str(models), **ONE_THREAD) as server, ThreadPoolExecutor(1) as pool:
+    with running_server(tmp_path, ready=False, MODEL_PATH=str(models)) as server, ThreadPoolExecutor(1) as pool:
         assert server.request("GET", "/health/live").status == 200
         not_ready = server.request("GET", "/health/ready")
         assert (not_ready.status, not_ready.json()["status"]) == (503, "loading")
@@ -161,7 +129,7 @@ def test_broken_lazy_model_costs_the_others_nothing(models: Path, tmp_path: Path
     file = folder_of(models, "t5-demo") / "model.bin"
     whole = damage(file)
 
-    with running_server(tmp_path, MODEL_PATH=str(models), LOAD="lazy", **ONE_THREAD) as server:
+    with running_server(tmp_path, MODEL_PATH=str(models), LOAD="lazy") as server:
         assert server.request("GET", "/health").json()["models"] == {"nllb-demo": "unloaded", "t5-demo": "unloaded"}
         with ThreadPoolExecutor(8) as pool:
             asked = [pool.submit(server.chat, UMBRELLA_FOR_T5, model="t5-demo") for _ in range(6)]
@@ -184,7 +152,7 @@ def test_broken_startup_model_keeps_the_server_from_being_ready(models: Path, tm
     file = folder_of(models, "t5-demo") / "model.bin"
     whole = damage(file)
 
-    with starting_server(tmp_path, MODEL_PATH=str(models), **ONE_THREAD) as server:
+    with running_server(tmp_path, ready=False, MODEL_PATH=str(models)) as server:
         wait_until(lambda: server.request("GET", "/health").json()["models"]["t5-demo"] == "failed")
         assert server.request("GET", "/health/live").status == 200
         assert server.request("GET", "/health/ready").status == 503
