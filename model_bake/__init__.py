@@ -1,0 +1,1 @@
+"""The bake: from a checkpoint to the small, verified folder that the server loads."""

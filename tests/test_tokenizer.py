@@ -97,7 +97,7 @@ def test_mt5_keeps_its_sentinels_among_the_pieces(tmp_path: Path) -> None:
 @pytest.mark.parametrize("text", ["<2de> how are you", "  <2de>how are you"], ids=["space", "no space"])
 def test_madlads_tag_is_one_token(tmp_path: Path, kind: str, text: str) -> None:
     """However the SentencePiece model declares the tag, and however it is spaced."""
-    path = _sentencepiece(tmp_path, **{kind: ["<2de>"]})  # type: ignore[arg-type]
+    path = _sentencepiece(tmp_path, **{kind: ["<2de>"]})
     madlad, plain = T5Tokenizer(path), T5Tokenizer(path)
 
     assert madlad.encode(text) == ["<2de>", *plain.encode("how are you")]

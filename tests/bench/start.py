@@ -13,7 +13,10 @@ import statistics
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
+
+Measure = Callable[[], float]
 
 ROOT = Path(__file__).resolve().parents[2]
 PORT = 8917
@@ -95,7 +98,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("-n", type=int, default=10, help="starts of each side")
     n = parser.parse_args().n
-    sides = {
+    sides: dict[str, Measure] = {
         "bare engine, no server": bare_s,
         "python -m handler": lambda: server_s([sys.executable, "-m", "handler", "--port", str(PORT)]),
         "make run": lambda: server_s(["make", "run", f"PORT={PORT}"]),

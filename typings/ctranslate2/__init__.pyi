@@ -1,4 +1,4 @@
-"""The part of CTranslate2 4.8 that this project uses; the wheel ships no types."""
+# The part of CTranslate2 4.8 that this project uses; the wheel ships no types.
 
 from collections.abc import Callable, Sequence
 
