@@ -39,8 +39,7 @@ def is_http(event: object) -> bool:
     """Tell whether ``event`` holds an HTTP request of API Gateway, a function URL or an ALB."""
     if not isinstance(event, Mapping) or not isinstance(event.get("requestContext"), Mapping):
         return False
-    context = event["requestContext"]
-    return "httpMethod" in event or "elb" in context or (event.get("version") == "2.0" and "http" in context)
+    return "httpMethod" in event or "elb" in event["requestContext"] or _is_v2(event)
 
 
 def normalized(event: Mapping[str, Any]) -> Event:
@@ -52,12 +51,17 @@ def normalized(event: Mapping[str, Any]) -> Event:
     result: Event = dict(event)
     context = result["requestContext"] = dict(event["requestContext"])
     _clean_mappings(result)
-    if event.get("version") == "2.0":
+    if _is_v2(event):
         _normalize_v2(result, context)
     else:
         _normalize_v1(result, context)
     _clean_body(result)
     return result
+
+
+def _is_v2(event: Mapping[str, Any]) -> bool:
+    context = event["requestContext"]
+    return event.get("version") == "2.0" and "http" in context and "elb" not in context
 
 
 def kind(event: object) -> str:
@@ -103,9 +107,7 @@ def _normalize_v2(event: Event, context: Event) -> None:
         message = "The event has no requestContext.http.method."
         raise UnsupportedEventError(message)
     path = _text(http.get("path") or event.get("rawPath") or "/")
-    stage = context.get("stage")
-    if isinstance(stage, str) and stage != _DEFAULT_STAGE and path.startswith(f"/{stage}/"):
-        path = path.removeprefix(f"/{stage}")
+    path = _without_stage(path, context)
     context["http"] = {**http, "path": path, "sourceIp": _text(http.get("sourceIp") or "")}
     event["rawQueryString"] = _text(event.get("rawQueryString") or "")
     cookies = event.get("cookies")
@@ -119,10 +121,20 @@ def _normalize_v1(event: Event, context: Event) -> None:
     event["path"] = _text(event.get("path") or "/")
     if not isinstance(context.get("identity"), Mapping):
         context["identity"] = {}
+    if event.get("version") == "1.0":
+        # An HTTP API repeats its stage in the path in this format, too; a REST API, which names no version, does not.
+        event["path"] = _without_stage(event["path"], context)
     if "elb" not in context:
         # Mangum knows a REST API's event by this key, and takes one with a version for an HTTP API's.
         event.setdefault("resource", event["path"])
         event.pop("version", None)
+
+
+def _without_stage(path: str, context: Event) -> str:
+    stage = context.get("stage")
+    if isinstance(stage, str) and stage != _DEFAULT_STAGE and path.startswith(f"/{stage}/"):
+        return path.removeprefix(f"/{stage}")
+    return path
 
 
 def _clean_body(event: Event) -> None:

@@ -130,7 +130,7 @@ class ModelManager:
             # A running future cannot be cancelled: a caller who goes away must not take the load from the others.
             load.set_running_or_notify_cancel()
             self._attempted[spec.id] = monotonic()
-        Thread(target=self._run, args=(spec, load), name=f"load-{spec.id}", daemon=True).start()
+        Thread(target=self._run, args=(spec, load), name=f"load-{spec.id}").start()
         return load
 
     def _run(self, spec: ModelSpec, load: "Future[Engine]") -> None:

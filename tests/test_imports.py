@@ -1,0 +1,75 @@
+"""What a cold start imports, seen in a fresh interpreter."""
+
+import subprocess
+import sys
+
+import pytest
+from conftest import ROOT, clean_environment
+
+TIMEOUT_S = 60
+BAKE_TIME = {"torch", "transformers", "huggingface_hub", "ctranslate2.converters", "ctranslate2.specs"}
+# Powertools imports the bare package botocore to see whether it is there (0.5 ms); its modules are what costs.
+NEVER_AT_START = BAKE_TIME | {"boto3", "botocore.session", "botocore.loaders", "numpy", "openai", "uvicorn"}
+WEB = {"fastapi", "starlette", "mangum", "uvicorn"}
+
+
+def imported(module: str, candidates: set[str]) -> set[str]:
+    """Return which of ``candidates`` a fresh interpreter holds once it has imported ``module``."""
+    # Standard error, because a server that starts logs to standard output.
+    code = f"""
+import os, sys, {module}
+print(*({candidates!r} & sys.modules.keys()), file=sys.stderr, flush=True)
+os._exit(0)  # not waiting for models that are still loading
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=ROOT,
+        env=clean_environment(),
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=TIMEOUT_S,
+    )
+    assert done.returncode == 0, done.stderr
+    return set(done.stderr.splitlines()[-1].split())
+
+
+@pytest.mark.parametrize("module", ["handler.aws_lambda", "handler.main"])
+def test_a_start_imports_no_package_that_serving_does_not_need(module: str) -> None:
+    """Each would cost between 50 ms and seconds of every cold start."""
+    assert imported(module, NEVER_AT_START) == set()
+
+
+@pytest.mark.parametrize(
+    "module",
+    ["engine", "tokenizer", "segmenter", "assembly", "languages", "instructions", "detector", "errors"],
+)
+def test_the_engine_and_what_is_below_it_import_no_web_framework(module: str) -> None:
+    """So that the bake and other programs may use them alone."""
+    assert imported(f"handler.{module}", WEB | NEVER_AT_START) == set()
+
+
+def test_the_check_sees_what_is_imported() -> None:
+    """A check that can never fail would prove nothing."""
+    assert imported("handler.aws_lambda", {"fastapi", "mangum", "ctranslate2", "torch"}) == {
+        "fastapi",
+        "mangum",
+        "ctranslate2",
+    }
+
+
+def test_a_process_that_ends_while_its_models_load_ends_cleanly() -> None:
+    """As ``uvicorn handler.main:app`` does when its port is taken."""
+    done = subprocess.run(
+        [sys.executable, "-c", "import handler.main"],
+        cwd=ROOT,
+        env=clean_environment(),
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=TIMEOUT_S,
+    )
+
+    assert (done.returncode, done.stderr) == (0, "")
