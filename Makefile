@@ -1,7 +1,8 @@
 # Everything a checkout can do. Needs make and Python 3.11 or newer; the rest goes into .venv.
 
-HOST ?= 127.0.0.1
-PORT ?= 8000
+# Not taken from the environment: compilers' set-ups export a HOST of their own. `make run HOST=... PORT=...` it is.
+HOST := 127.0.0.1
+PORT := 8000
 VENV := .venv
 BIN := $(VENV)/bin
 
@@ -18,6 +19,8 @@ unexport PYTHONPATH
 ARGS ?=
 .PHONY: help run test check bench-start format lock clean
 .DELETE_ON_ERROR:
+# Two installations into one environment would disturb each other.
+.NOTPARALLEL:
 
 help:
 	@sed -n 's/^\([a-z-]*\):.*## /make \1: /p' $(firstword $(MAKEFILE_LIST))
@@ -61,22 +64,23 @@ clean: ## remove everything that make wrote
 
 # --- the environment --------------------------------------------------------------------------------------------------
 
-$(BIN)/python:
+$(VENV)/.made:
 	@test -n "$(PYTHON)" || { echo "error: no Python 3.11 or newer in the PATH; set PYTHON=/path/to/python3" >&2; exit 1; }
-	@$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); \
+	@"$(PYTHON)" -m venv --clear $(VENV) || { rm -rf $(VENV); \
 		echo "error: $(PYTHON) cannot make virtual environments; on Debian and Ubuntu: apt-get install python3-venv" >&2; exit 1; }
+	@touch $@
 
 INSTALL = $(BIN)/pip install --quiet --no-warn-script-location
 EDITABLE = $(INSTALL) --no-deps --no-build-isolation --editable .
 
-$(VENV)/.host: requirements/host.txt pyproject.toml | $(BIN)/python
+$(VENV)/.host: requirements/host.txt pyproject.toml | $(VENV)/.made
 	@echo "Setting up $(VENV) ..." >&2
 	@$(INSTALL) --require-hashes -r requirements/host.txt
 	@$(EDITABLE)
 	@touch $@
 
 # Holds all of .host as well.
-$(VENV)/.dev: requirements/dev.txt pyproject.toml | $(BIN)/python
+$(VENV)/.dev: requirements/dev.txt pyproject.toml | $(VENV)/.made
 	@echo "Setting up $(VENV) for development ..." >&2
 	@$(INSTALL) --require-hashes -r requirements/dev.txt
 	@$(EDITABLE)
@@ -88,7 +92,7 @@ $(VENV)/.node: tests/node/package-lock.json $(VENV)/.dev
 	@touch $@
 
 # The Lambda emulator's binary comes with aws-sam-cli; none of its hundred dependencies is needed for that.
-$(VENV)/.emulator: requirements/emulator.txt | $(BIN)/python
+$(VENV)/.emulator: requirements/emulator.txt | $(VENV)/.made
 	@rm -rf $(VENV)/emulator
 	@$(INSTALL) --require-hashes --no-deps --target $(VENV)/emulator -r requirements/emulator.txt
 	@chmod +x $(VENV)/emulator/samcli/local/rapid/aws-lambda-rie-*

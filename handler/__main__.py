@@ -2,10 +2,11 @@
 
 import argparse
 import logging
-import os
+import signal
 import socket
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -91,7 +92,10 @@ def _serve(loaded: LoadedSettings, *, example: bool) -> int:
         _log_with(logger)
         if example:
             _print_example(listening, app.state.models)
-        uvicorn.Server(config).run(sockets=[listening])
+        # uvicorn finishes what runs, then raises the signal again: whoever asked for the end gets it, with exit code 0.
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+        with suppress(KeyboardInterrupt):
+            uvicorn.Server(config).run(sockets=[listening])
     return 0
 
 
@@ -105,7 +109,8 @@ def _listen(host: str, port: int) -> socket.socket:
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
         return socket.create_server((host, port), family=family, backlog=_BACKLOG)
     except OSError as error:
-        reason = os.strerror(error.errno).lower() if error.errno else str(error)
+        # create_server adds to some reasons what the message says already.
+        reason = (error.strerror or str(error)).partition(" (while")[0].lower()
         message = f"cannot listen on {host}:{port}: {reason}"
         raise SettingsError(message) from None
 

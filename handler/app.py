@@ -5,6 +5,7 @@ from functools import cache, partial
 from fastapi import FastAPI
 
 from handler import __version__
+from handler.catalog import ModelSpec
 from handler.exception_handlers import add_exception_handlers
 from handler.middleware import RequestMiddleware
 from handler.models import ModelManager
@@ -34,7 +35,7 @@ def create_app(models: ModelManager, settings: Settings, *, cold_start: ColdStar
     )
     app.state.models = models
     app.state.settings = settings
-    app.state.workers = Workers(_threads(models), max_queued=settings.max_queued_requests)
+    app.state.workers = {spec.id: Workers(_threads(spec), max_queued=settings.max_queued_requests) for spec in models}
     app.include_router(chat.router)
     app.include_router(models_routes.router)
     app.include_router(health.router)
@@ -49,6 +50,6 @@ def create_app(models: ModelManager, settings: Settings, *, cold_start: ColdStar
     return app
 
 
-def _threads(models: ModelManager) -> int:
+def _threads(spec: ModelSpec) -> int:
     """Return as many threads as batches can be decoded at once, and one that tokenizes meanwhile."""
-    return 1 + sum(spec.inter_threads * len(spec.device_indices) for spec in models)
+    return 1 + spec.inter_threads * len(spec.device_indices)

@@ -6,16 +6,19 @@ magnitude.
 """
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 LAMBDA_MIB_PER_CPU = 1769
 """Memory at which a Lambda function has one full vCPU (AWS Lambda developer guide, "Configure function memory")."""
 
 _CGROUP = Path("/sys/fs/cgroup")
+_MEMBERSHIP = Path("/proc/self/cgroup")
 
 
-def usable_cpus(*, environ: Mapping[str, str] | None = None, cgroup: Path = _CGROUP) -> int:
+def usable_cpus(
+    *, environ: Mapping[str, str] | None = None, cgroup: Path = _CGROUP, membership: Path = _MEMBERSHIP
+) -> int:
     """Return the CPUs left by affinity, cgroup quota and Lambda's share of its memory size; at least 1.
 
     A share that is not whole is rounded to the nearest: half a CPU more is worth a thread, less is not.
@@ -23,10 +26,12 @@ def usable_cpus(*, environ: Mapping[str, str] | None = None, cgroup: Path = _CGR
     Args:
         environ: Stands in for ``os.environ``.
         cgroup: Mount point of the cgroup file system.
+        membership: File that names the cgroups of this process.
     """
     environ = os.environ if environ is None else environ
-    cpus = float(len(os.sched_getaffinity(0)))
-    quota = _cgroup_quota(cgroup)
+    # Only Linux knows affinity; elsewhere there are no cgroups either.
+    cpus = float(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
+    quota = _cgroup_quota(cgroup, membership)
     if quota:
         cpus = min(cpus, quota)
     memory_mib = environ.get("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "")
@@ -35,26 +40,40 @@ def usable_cpus(*, environ: Mapping[str, str] | None = None, cgroup: Path = _CGR
     return max(1, int(cpus + 0.5))
 
 
-def _cgroup_quota(cgroup: Path) -> float | None:
-    """Return the CPU quota of this cgroup in CPUs, or nothing where none is set.
+def _cgroup_quota(cgroup: Path, membership: Path) -> float | None:
+    """Return the smallest CPU quota of this process's cgroup and those above it, in CPUs; nothing where none is set.
 
     Version 2 holds "quota period" in ``cpu.max``, version 1 the two numbers in files of their own (Linux kernel,
     Documentation/admin-guide/cgroup-v2.rst and scheduler/sched-bwc.rst).
     """
-    for read in (_quota_v2, _quota_v1):
-        try:
-            return read(cgroup)
-        except (OSError, ValueError):
-            continue
-    return None
+    try:
+        lines = membership.read_text(encoding="utf-8").splitlines()
+    except OSError:
+        lines = []
+    # The mount point itself comes along: in a container it is the container's own cgroup, whatever its path is outside.
+    folders = {cgroup, cgroup / "cpu"}
+    for line in lines:
+        _, controllers, path = line.split(":", 2)
+        root = cgroup / "cpu" if "cpu" in controllers.split(",") else cgroup
+        below = root / path.lstrip("/")
+        folders |= {folder for folder in (below, *below.parents) if folder.is_relative_to(root)}
+    quotas = [quota for folder in folders for read in (_quota_v2, _quota_v1) if (quota := _try(read, folder))]
+    return min(quotas, default=None)
 
 
-def _quota_v2(cgroup: Path) -> float | None:
-    quota, period = (cgroup / "cpu.max").read_text(encoding="ascii").split()
+def _try(read: Callable[[Path], float | None], folder: Path) -> float | None:
+    try:
+        return read(folder)
+    except (OSError, ValueError):
+        return None
+
+
+def _quota_v2(folder: Path) -> float | None:
+    quota, period = (folder / "cpu.max").read_text(encoding="ascii").split()
     return None if quota == "max" else int(quota) / int(period)
 
 
-def _quota_v1(cgroup: Path) -> float | None:
-    quota = int((cgroup / "cpu" / "cpu.cfs_quota_us").read_text(encoding="ascii"))
-    period = int((cgroup / "cpu" / "cpu.cfs_period_us").read_text(encoding="ascii"))
+def _quota_v1(folder: Path) -> float | None:
+    quota = int((folder / "cpu.cfs_quota_us").read_text(encoding="ascii"))
+    period = int((folder / "cpu.cfs_period_us").read_text(encoding="ascii"))
     return None if quota <= 0 else quota / period

@@ -1,5 +1,6 @@
 """What routes ask for, by type. All ``async``: FastAPI would run a plain function in a thread."""
 
+from collections.abc import Mapping
 from typing import Annotated
 
 from fastapi import Depends, Request
@@ -21,8 +22,8 @@ async def _settings(request: Request) -> Settings:
     return settings
 
 
-async def _workers(request: Request) -> Workers:
-    workers: Workers = request.app.state.workers
+async def _workers(request: Request) -> Mapping[str, Workers]:
+    workers: Mapping[str, Workers] = request.app.state.workers
     return workers
 
 
@@ -35,6 +36,7 @@ async def _chat_completion_request(request: Request) -> ChatCompletionRequest:
 
 ModelsDependency = Annotated[ModelManager, Depends(_models)]
 SettingsDependency = Annotated[Settings, Depends(_settings)]
-WorkersDependency = Annotated[Workers, Depends(_workers)]
+WorkersDependency = Annotated[Mapping[str, Workers], Depends(_workers)]
+"""By model: requests that one model keeps waiting do not keep those of another."""
 ChatCompletionRequestDependency = Annotated[ChatCompletionRequest, Depends(_chat_completion_request)]
 """The body, parsed by this project: FastAPI's own parsing takes NaN and lone surrogates and answers 422."""

@@ -3,17 +3,17 @@
 import handler.openmp  # noqa: F401 - before ctranslate2
 
 # isort: split
-from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
 from time import perf_counter
 
-from ctranslate2 import TranslationResult, Translator, set_random_seed
+from ctranslate2 import TranslationResult, Translator
 
 from handler.assembly import Choice, Decoded, assemble
-from handler.errors import ContextLengthExceededError, EngineError, UnsupportedLanguageError
+from handler.errors import EngineError, UnsupportedLanguageError
 from handler.languages import parse_language
-from handler.segmenter import cut, segment
 from handler.settings import Family
+from handler.source import Source, SourceEncoder
 from handler.tokenizer import EOS, Tokenizer
 
 PATIENCE = 2.0
@@ -33,12 +33,6 @@ project's choice: wide enough for a language whose words NLLB spells in two or t
 """
 
 
-_UNSPACED = frozenset(
-    "zho_Hans zho_Hant yue_Hant jpn_Jpan tha_Thai lao_Laoo khm_Khmr mya_Mymr shn_Mymr bod_Tibt dzo_Tibt".split()
-)
-"""Languages written without white space between sentences."""
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DecodingOptions:
     """How to search; the names are CTranslate2's."""
@@ -55,7 +49,6 @@ class DecodingOptions:
     """Draw each token at random, instead of searching for the likeliest answer."""
     sampling_temperature: float = 1.0
     sampling_topp: float = 1.0
-    seed: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,15 +60,6 @@ class Translation:
     """Tokens the encoder read, special tokens counted."""
     tokenize_ms: float
     translate_ms: float
-
-
-@dataclass(slots=True)
-class _Source:
-    """A prompt on its way to the engine: sentences as tokens, and where they stand between the gaps."""
-
-    parts: list[str | int] = field(default_factory=list)
-    """Gaps, and indices into ``sentences``."""
-    sentences: list[list[str]] = field(default_factory=list)
 
 
 class Engine:
@@ -90,6 +74,7 @@ class Engine:
         languages: Collection[str] = (),
         max_source_tokens: int,
         max_target_tokens: int,
+        fingerprint: str,
     ) -> None:
         """Put a model and its tokenizer together.
 
@@ -100,12 +85,14 @@ class Engine:
             languages: Codes the model's vocabulary holds; NLLB alone has any.
             max_source_tokens: Encoder positions, special tokens counted.
             max_target_tokens: Decoder positions, language and end token counted.
+            fingerprint: Changes when the model, the engine's version or its numerics do.
         """
         self._translator = translator
         self._tokenizer = tokenizer
+        self._encoder = SourceEncoder(tokenizer, family=family, max_source_tokens=max_source_tokens)
         self.family = family
         self.languages = frozenset(languages)
-        self._max_source_tokens = max_source_tokens
+        self.fingerprint = fingerprint
         self._max_target_tokens = max_target_tokens
 
     def translate(
@@ -133,16 +120,16 @@ class Engine:
             EngineError: CTranslate2 failed.
         """
         start = perf_counter()
-        source = self._tokenize(text, source_lang, target_lang)
-        prompt_tokens = sum(map(len, source.sentences))
-        if max_prompt_tokens is not None and prompt_tokens > max_prompt_tokens:
-            raise ContextLengthExceededError(prompt_tokens, limit=max_prompt_tokens)
+        if self.family == "nllb":
+            self._check_language(source_lang, param="source_lang")
+            self._check_language(target_lang, param="target_lang")
+        source = self._encoder.encode(text, source_lang, target_lang, limit=max_prompt_tokens)
         tokenized = perf_counter()
         results = self._decode(source.sentences, target_lang, options) if source.sentences else []
         choices = tuple(self._choice(source, results, index, options) for index in range(options.num_hypotheses))
         return Translation(
             choices=choices,
-            prompt_tokens=prompt_tokens,
+            prompt_tokens=source.tokens,
             tokenize_ms=(tokenized - start) * 1e3,
             translate_ms=(perf_counter() - tokenized) * 1e3,
         )
@@ -157,59 +144,15 @@ class Engine:
         options = DecodingOptions(max_completion_tokens=1)
         self.translate("Hello", source_lang=language, target_lang=language, options=options)
 
-    def _tokenize(self, text: str, source_lang: str, target_lang: str) -> _Source:
-        source = _Source()
-        if self.family == "t5":
-            if text.strip():
-                tokens = self._tokenizer.encode(text, source_lang)
-                if len(tokens) > self._max_source_tokens:
-                    raise ContextLengthExceededError(len(tokens), limit=self._max_source_tokens)
-                source.parts.append(0)
-                source.sentences.append(tokens)
-            else:
-                source.parts.append(text)
-            return source
-        self._check_language(source_lang, param="source_lang")
-        self._check_language(target_lang, param="target_lang")
-        for part in self._split(text, source_lang):
-            if isinstance(part, str):
-                source.parts.append(part)
-                continue
-            if source.parts and isinstance(source.parts[-1], int) and target_lang not in _UNSPACED:
-                # Chinese sentences stand side by side; their translations into English must not.
-                source.parts.append(" ")
-            source.parts.append(len(source.sentences))
-            source.sentences.append(part)
-        return source
-
     def _check_language(self, code: str, *, param: str) -> None:
         # CTranslate2 would decode an unknown code as <unk>, and say nothing.
         if code not in self.languages:
             parse_language(code, deployed=self.languages, param=param)
             raise UnsupportedLanguageError(code, nearest=sorted(self.languages)[:5], param=param)
 
-    def _split(self, text: str, source_lang: str) -> Iterator[str | list[str]]:
-        """Yield gaps as text and sentences as tokens, none longer than the encoder takes."""
-
-        def fits(piece: str) -> bool:
-            return len(self._tokenizer.encode(piece, source_lang)) <= self._max_source_tokens
-
-        for sentence in segment(text, source_lang):
-            if not sentence.translate:
-                yield sentence.text
-                continue
-            tokens = self._tokenizer.encode(sentence.text, source_lang)
-            if len(tokens) <= self._max_source_tokens:
-                yield tokens
-                continue
-            for piece in cut(sentence.text, fits):
-                yield self._tokenizer.encode(piece.text, source_lang) if piece.translate else piece.text
-
     def _decode(
         self, sentences: Sequence[list[str]], target_lang: str, options: DecodingOptions
     ) -> list[TranslationResult]:
-        if options.seed is not None:
-            set_random_seed(options.seed % 2**32)
         if options.sampling:
             beam_size, num_hypotheses = 1, options.num_hypotheses
         else:
@@ -249,7 +192,7 @@ class Engine:
         return min(bounds)
 
     def _choice(
-        self, source: _Source, results: Sequence[TranslationResult], index: int, options: DecodingOptions
+        self, source: Source, results: Sequence[TranslationResult], index: int, options: DecodingOptions
     ) -> Choice:
         parts = [part if isinstance(part, str) else self._decoded(results[part], index) for part in source.parts]
         return assemble(

@@ -113,7 +113,7 @@ class ContextLengthExceededError(InvalidRequestError):
     code = "context_length_exceeded"
 
     def __init__(self, tokens: int, *, limit: int) -> None:
-        super().__init__(f"The prompt has {tokens} tokens; the limit is {limit}.", param="messages")
+        super().__init__(f"The prompt has at least {tokens} tokens; the limit is {limit}.", param="messages")
 
 
 class MissingTargetLanguageError(InvalidRequestError):

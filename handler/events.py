@@ -21,6 +21,8 @@ _HOST_HEADERS = frozenset({"host", "x-forwarded-port"})
 """Mangum splits the host at its one colon and reads the port as a number, or fails; nothing here needs them."""
 
 _DEFAULT_STAGE = "$default"
+_ROOTS = ("/v1/", "/health", "/openapi.json", "/docs", "/metrics")
+"""What every path of this service begins with."""
 
 
 def is_warm_up(event: object) -> bool:
@@ -133,7 +135,9 @@ def _normalize_v1(event: Event, context: Event) -> None:
 def _without_stage(path: str, context: Event) -> str:
     stage = context.get("stage")
     if isinstance(stage, str) and stage != _DEFAULT_STAGE and path.startswith(f"/{stage}/"):
-        return path.removeprefix(f"/{stage}")
+        rest = path.removeprefix(f"/{stage}")
+        # A custom domain leaves the stage out, and a stage may be called "v1".
+        return rest if rest.startswith(_ROOTS) or not path.startswith(_ROOTS) else path
     return path
 
 

@@ -3,10 +3,7 @@
 import handler.openmp  # noqa: F401 - before ctranslate2
 
 # isort: split
-import json
-import re
 from dataclasses import dataclass
-from pathlib import Path
 from time import perf_counter
 
 import ctranslate2
@@ -15,8 +12,6 @@ from handler.catalog import ModelSpec
 from handler.cpus import usable_cpus
 from handler.engine import Engine
 from handler.tokenizer import load_tokenizer
-
-_LANGUAGE_TOKEN = re.compile(r"[a-z]{3}_[A-Z][a-z]{3}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,7 +33,7 @@ def load_engine(spec: ModelSpec) -> tuple[Engine, LoadReport]:
     Raises:
         OSError: A file cannot be read.
         RuntimeError: CTranslate2 or SentencePiece refuses a file, the device or the compute type.
-        ValueError: CTranslate2 refuses an option, or the vocabulary is not a list of tokens.
+        ValueError: CTranslate2 refuses an option.
         EngineError: The warm-up translation failed.
     """
     start = perf_counter()
@@ -56,9 +51,10 @@ def load_engine(spec: ModelSpec) -> tuple[Engine, LoadReport]:
         translator,
         tokenizer,
         family=spec.family,
-        languages=_languages(spec),
+        languages=spec.languages,
         max_source_tokens=spec.max_source_tokens,
         max_target_tokens=spec.max_target_tokens,
+        fingerprint=f"ct2-{ctranslate2.__version__}-{translator.device}-{translator.compute_type}-{spec.revision}",
     )
     loaded = perf_counter()
     engine.warm_up()
@@ -70,21 +66,3 @@ def load_engine(spec: ModelSpec) -> tuple[Engine, LoadReport]:
         intra_threads=intra_threads,
     )
     return engine, report
-
-
-def _languages(spec: ModelSpec) -> tuple[str, ...]:
-    """Return the language codes of an NLLB model: the manifest's, else those among its vocabulary."""
-    if spec.family != "nllb":
-        return ()
-    if spec.manifest is not None:
-        return spec.manifest.languages
-    return tuple(filter(_LANGUAGE_TOKEN.fullmatch, _vocabulary(spec.path)))
-
-
-def _vocabulary(folder: Path) -> list[str]:
-    """Return the tokens of a converted model (written by ``ctranslate2.specs.ModelSpec`` since version 3)."""
-    tokens = json.loads((folder / "shared_vocabulary.json").read_bytes())
-    if not isinstance(tokens, list):
-        message = "shared_vocabulary.json is not a list"
-        raise ValueError(message)  # noqa: TRY004 - a value from a file, not a caller's argument
-    return tokens

@@ -67,6 +67,9 @@ def read_manifest(folder: Path) -> Manifest | None:
 
 
 def _parse(data: Mapping[str, Any]) -> Manifest:
+    if "model.bin" not in data["files"]:
+        message = "files does not list model.bin"
+        raise ValueError(message)
     if data["schema_version"] != SCHEMA_VERSION:
         message = f"schema_version is {data['schema_version']!r}; this server reads {SCHEMA_VERSION}"
         raise ValueError(message)

@@ -91,7 +91,7 @@ class RequestMiddleware:
         if self._api_keys and (path == GUARDED_PATH or path.startswith(f"{GUARDED_PATH}/")):
             scheme, _, key = headers.get("authorization", "").partition(" ")
             # Every key is compared, and in constant time, so that the answer's delay tells nothing about them.
-            given = key.strip().encode("latin-1")  # the header's own bytes, which ASGI decodes as Latin-1
+            given = key.strip(" \t").encode("latin-1")  # the header's own bytes, which ASGI decodes as Latin-1
             matches = [hmac.compare_digest(given, known) for known in self._api_keys]
             if scheme.lower() != "bearer" or not any(matches):
                 raise AuthenticationError

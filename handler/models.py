@@ -7,16 +7,15 @@ from concurrent.futures import wait as wait_for
 from dataclasses import asdict
 from threading import Lock, Thread
 from time import monotonic
-from typing import Literal
 
 from handler.catalog import Catalog, ModelSpec
 from handler.engine import Engine
 from handler.errors import ModelLoadError, ModelNotFoundError
 from handler.loader import LoadReport, load_engine
+from handler.schemas import ModelState
 from handler.telemetry import logger
 
 Loader = Callable[[ModelSpec], tuple[Engine, LoadReport]]
-State = Literal["unloaded", "loading", "loaded", "failed"]
 
 _RETRY_S = 5.0
 """A failed startup model is tried again by a readiness probe, at most this often; a request tries again at once."""
@@ -96,7 +95,7 @@ class ModelManager:
         except Exception as error:
             raise ModelLoadError(spec.id) from error
 
-    def state(self, spec: ModelSpec) -> State:
+    def state(self, spec: ModelSpec) -> ModelState:
         """Return how far the model of ``spec`` is."""
         with self._lock:
             load = self._loads.get(spec.id)

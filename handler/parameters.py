@@ -1,13 +1,13 @@
 """Wire parameters to decoding options, renamed once and here alone."""
 
-from typing import TypeVar
-
 from handler.catalog import ModelSpec
 from handler.engine import DecodingOptions
 from handler.errors import InvalidRequestError
 from handler.schemas import ChatCompletionRequest
+from handler.settings import own_or_common
 
-_T = TypeVar("_T")
+_SMALLEST = 1e-3
+"""Below it there is one token left to draw, and single precision overflows soon after: the search is deterministic."""
 
 
 def decoding_options(request: ChatCompletionRequest, spec: ModelSpec, *, max_choices: int) -> DecodingOptions:
@@ -23,28 +23,27 @@ def decoding_options(request: ChatCompletionRequest, spec: ModelSpec, *, max_cho
     limits = [limit for limit in (request.max_tokens, request.max_completion_tokens) if limit is not None]
     sampling = _asks_for_sampling(request)
     return DecodingOptions(
-        beam_size=_first(request.beam_size, spec.beam_size),
-        length_penalty=_first(request.length_penalty, spec.length_penalty),
-        repetition_penalty=_first(request.repetition_penalty, spec.repetition_penalty) * _openai_penalty(request),
-        no_repeat_ngram_size=_first(request.no_repeat_ngram_size, spec.no_repeat_ngram_size),
+        beam_size=own_or_common(request.beam_size, spec.beam_size),
+        length_penalty=own_or_common(request.length_penalty, spec.length_penalty),
+        repetition_penalty=_penalty(request) * own_or_common(request.repetition_penalty, spec.repetition_penalty),
+        no_repeat_ngram_size=own_or_common(request.no_repeat_ngram_size, spec.no_repeat_ngram_size),
         num_hypotheses=n,
         max_completion_tokens=min(limits, default=None),
         stop=(request.stop,) if isinstance(request.stop, str) else tuple(request.stop or ()),
         sampling=sampling,
         sampling_temperature=(request.temperature or 1.0) if sampling else 1.0,
         sampling_topp=(request.top_p or 1.0) if sampling else 1.0,
-        seed=request.seed if sampling else None,
     )
 
 
 def _asks_for_sampling(request: ChatCompletionRequest) -> bool:
     """Tell whether a client wants random answers: chat clients send OpenAI's defaults of 1 without meaning them."""
-    if request.temperature == 0 or request.top_p == 0:
+    if any(value is not None and value < _SMALLEST for value in (request.temperature, request.top_p)):
         return False
     return request.temperature not in {None, 1} or request.top_p not in {None, 1}
 
 
-def _openai_penalty(request: ChatCompletionRequest) -> float:
+def _penalty(request: ChatCompletionRequest) -> float:
     """Return the two penalties of OpenAI as a factor on CTranslate2's ``repetition_penalty``.
 
     OpenAI subtracts a penalty of -2..2 from the logits of repeated tokens, CTranslate2 divides those logits (Keskar et
@@ -52,7 +51,3 @@ def _openai_penalty(request: ChatCompletionRequest) -> float:
     """
     penalty = (request.frequency_penalty or 0.0) + (request.presence_penalty or 0.0)
     return float(2 ** (max(-2.0, min(2.0, penalty)) / 2))
-
-
-def _first(own: _T | None, common: _T) -> _T:
-    return common if own is None else own

@@ -6,8 +6,19 @@ here are checked all the same; unknown ones are ignored. ``null`` means absent.
 
 from typing import Annotated, Any, Literal, Protocol, Self, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Discriminator, Field, StrictInt, Tag, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Discriminator,
+    Field,
+    StrictInt,
+    Tag,
+    model_validator,
+)
 from pydantic_core import PydanticCustomError
+
+from handler.settings import Family
 
 Fraction = Annotated[float, Field(allow_inf_nan=False)]
 JsonObject = dict[str, Any]
@@ -61,8 +72,9 @@ def _string_unless_list(value: object) -> str:
 
 _StringOrList = Discriminator(_string_unless_list)
 _StringOrObject = Discriminator(_string_unless_object)
-Content = Annotated[Annotated[str, Tag(_STRING)] | Annotated[list[ContentPart], Tag(_LIST)], _StringOrList]
-Choice = Annotated[Annotated[str, Tag(_STRING)] | Annotated[JsonObject, Tag(_OBJECT)], _StringOrObject]
+ContentParts = Annotated[list[ContentPart], Field(fail_fast=True)]
+Content = Annotated[Annotated[str, Tag(_STRING)] | Annotated[ContentParts, Tag(_LIST)], _StringOrList]
+ToolChoice = Annotated[Annotated[str, Tag(_STRING)] | Annotated[JsonObject, Tag(_OBJECT)], _StringOrObject]
 
 
 class Message(_Request):
@@ -115,34 +127,46 @@ class ChatTemplateKwargs(_Request):
 
 
 StopString = Annotated[str, Field(min_length=1)]
-Stop = Annotated[
-    Annotated[StopString, Tag(_STRING)] | Annotated[list[StopString], Tag(_LIST), Field(min_length=1, max_length=4)],
-    _StringOrList,
-]
+StopList = Annotated[list[StopString], Field(min_length=1, max_length=4, fail_fast=True)]
+Stop = Annotated[Annotated[StopString, Tag(_STRING)] | Annotated[StopList, Tag(_LIST)], _StringOrList]
 Metadata = dict[Annotated[str, Field(max_length=64)], Annotated[str, Field(max_length=512)]]
 Bias = Annotated[StrictInt, Field(ge=-100, le=100)]
 Int64 = Annotated[StrictInt, Field(ge=-(2**63), le=2**63 - 1)]
+
+
+def _at_most(limit: int) -> BeforeValidator:
+    """Refuse an object with more keys before they are looked at: each wrong one would be an error of its own."""
+
+    def check(value: object) -> object:
+        if isinstance(value, dict) and len(value) > limit:
+            code, message = "too_long", "object should have at most {limit} keys, not {given}"
+            raise PydanticCustomError(code, message, {"limit": limit, "given": len(value)})
+        return value
+
+    return BeforeValidator(check)
+
+
 Penalty = Annotated[Fraction, Field(ge=-2, le=2)]
-TokenLimit = Annotated[StrictInt, Field(ge=1)]
+PositiveCount = Annotated[StrictInt, Field(ge=1)]
 
 
 class ChatCompletionRequest(_Request):
     """Body of ``POST /v1/chat/completions``."""
 
-    messages: Annotated[list[Message], Field(min_length=1)]
+    messages: Annotated[list[Message], Field(min_length=1, fail_fast=True)]
     model: str | None = None
     """Id or alias, a suffix ``:eng_Latn-fra_Latn`` or ``:fra_Latn`` if wanted; absent for the default model."""
     audio: JsonObject | None = None
     frequency_penalty: Penalty | None = None
-    function_call: Choice | None = None
-    functions: list[JsonObject] | None = None
-    logit_bias: dict[str, Bias] | None = None
+    function_call: ToolChoice | None = None
+    functions: Annotated[list[JsonObject], Field(fail_fast=True)] | None = None
+    logit_bias: Annotated[dict[str, Bias], _at_most(1024)] | None = None
     logprobs: bool | None = None
-    max_completion_tokens: TokenLimit | None = None
-    max_tokens: TokenLimit | None = None
-    metadata: Annotated[Metadata, Field(max_length=16)] | None = None
-    modalities: list[Literal["text", "audio"]] | None = None
-    n: TokenLimit | None = None
+    max_completion_tokens: PositiveCount | None = None
+    max_tokens: PositiveCount | None = None
+    metadata: Annotated[Metadata, _at_most(16)] | None = None
+    modalities: Annotated[list[Literal["text", "audio"]], Field(fail_fast=True)] | None = None
+    n: PositiveCount | None = None
     parallel_tool_calls: bool | None = None
     prediction: JsonObject | None = None
     presence_penalty: Penalty | None = None
@@ -157,8 +181,8 @@ class ChatCompletionRequest(_Request):
     stream: bool | None = None
     stream_options: StreamOptions | None = None
     temperature: Annotated[Fraction, Field(ge=0, le=2)] | None = None
-    tool_choice: Choice | None = None
-    tools: list[Tool] | None = None
+    tool_choice: ToolChoice | None = None
+    tools: Annotated[list[Tool], Field(fail_fast=True)] | None = None
     top_logprobs: Annotated[StrictInt, Field(ge=0, le=20)] | None = None
     top_p: Annotated[Fraction, Field(ge=0, le=1)] | None = None
     user: str | None = None
@@ -174,6 +198,9 @@ class ChatCompletionRequest(_Request):
     repetition_penalty: Annotated[Fraction, Field(ge=0.01, le=10)] | None = None
     no_repeat_ngram_size: Annotated[StrictInt, Field(ge=0, le=100)] | None = None
     chat_template_kwargs: ChatTemplateKwargs | None = None
+
+
+ModelState = Literal["unloaded", "loading", "loaded", "failed"]
 
 
 class ChatCompletionMessage(BaseModel):
@@ -213,7 +240,7 @@ class ChatCompletion(BaseModel):
     choices: list[ChatCompletionChoice]
     usage: CompletionUsage
     system_fingerprint: str
-    """Changes when the model, the engine's version or its numerics do: equal seeds are then no longer comparable."""
+    """Changes when the model, the engine's version, the device or its numerics do."""
 
 
 class Model(BaseModel):
@@ -224,12 +251,12 @@ class Model(BaseModel):
     created: int
     """Unix seconds: when the model file was written."""
     owned_by: str
-    family: Literal["nllb", "t5"]
+    family: Family
     demo: bool
     """Phrasebook-sized: shows that the server works, not what a translation model can do."""
     description: str
     aliases: list[str]
-    state: Literal["unloaded", "loading", "loaded", "failed"]
+    state: ModelState
 
 
 class ModelList(BaseModel):
@@ -237,6 +264,13 @@ class ModelList(BaseModel):
 
     object: Literal["list"] = "list"
     data: list[Model]
+
+
+class Health(BaseModel):
+    """State of the service."""
+
+    status: Literal["ok", "loading"]
+    models: dict[str, ModelState] = {}
 
 
 class ErrorObject(BaseModel):

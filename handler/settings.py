@@ -5,7 +5,7 @@ Built once by the composition root and passed down; nothing else reads the envir
 
 import json
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args, get_origin
+from typing import Annotated, Any, Literal, TypeVar, get_args, get_origin
 
 from pydantic import (
     BaseModel,
@@ -32,6 +32,7 @@ ComputeType = Literal[
     "float32",
 ]
 Device = Literal["cpu", "cuda", "auto"]
+_T = TypeVar("_T")
 Family = Literal["nllb", "t5"]
 Load = Literal["startup", "lazy"]
 LogLevel = Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"]
@@ -67,8 +68,8 @@ class ModelSettings(BaseModel):
 
     model_config = ConfigDict(extra="forbid", protected_namespaces=())
 
-    path: Path
-    """Folder with ``model.bin``."""
+    path: Path | None = None
+    """Folder with ``model.bin``; may be left out for a baked model of this name in ``model_path``."""
     model_type: Family | None = None
     """Needed for a folder without ``manifest.json`` only."""
     tokenizer_path: Path | None = None
@@ -138,14 +139,27 @@ class Settings(BaseSettings):
     max_queued_requests: PositiveInt = 256
     """Requests that may wait for a free worker before others are answered 429."""
 
-    api_keys: Annotated[tuple[SecretStr, ...], NoDecode, CommaSeparated] = ()
+    api_keys: Annotated[tuple[SecretStr, ...], NoDecode] = ()
     """Accepted bearer tokens; empty leaves access to IAM or the gateway. In the environment: separated by commas."""
 
-    server_host: str = "127.0.0.1"
+    server_host: Annotated[str, Field(min_length=1)] = "127.0.0.1"
     server_port: Annotated[int, Field(ge=0, le=65_535)] = 8000
     log_level: LogLevel = "INFO"
     log_texts: bool = False
     """Put source texts and answers into the log, for debugging only."""
+
+    @field_validator("api_keys", mode="before")
+    @classmethod
+    def _refuse_blank_keys(cls, value: object) -> object:
+        """Refuse what looks like a key and guards nothing: an empty variable in a template, a lone comma."""
+        keys = _split_list(value)
+        if isinstance(value, str) and not keys:
+            message = "no key in it; leave it out to have none"
+            raise ValueError(message)
+        if isinstance(keys, (list, tuple)) and any(isinstance(key, str) and not key.strip() for key in keys):
+            message = "a key is empty"
+            raise ValueError(message)
+        return keys
 
     @field_validator("log_level", mode="before")
     @classmethod
@@ -164,6 +178,11 @@ class Settings(BaseSettings):
         """Take values from the constructor alone: ``settings_sources`` reads and merges the rest, origins in hand."""
         del settings_cls, env_settings, dotenv_settings, file_secret_settings
         return (init_settings,)
+
+
+def own_or_common(own: _T | None, common: _T) -> _T:
+    """Return a model's or a request's own value, else the one it falls back to."""
+    return common if own is None else own
 
 
 def allowed_values(annotation: Any) -> tuple[str, ...]:  # noqa: ANN401 - any annotation may be asked about

@@ -6,6 +6,7 @@
 """
 
 import difflib
+import json
 import os
 import tomllib
 from collections.abc import Iterator, Mapping
@@ -42,6 +43,9 @@ FLAGS = {
     "log_level": "--log-level",
 }
 """Settings with a command-line flag; every setting has an environment variable and a key in config.toml."""
+
+_TABLES = frozenset({"models", "aliases"})
+"""Settings whose keys are names: ``MODELS__name__BEAM_SIZE``, ``ALIASES__name``."""
 
 _PATH_KEYS = frozenset({"model_path", "path", "tokenizer_path"})
 
@@ -85,8 +89,8 @@ def load_settings(
         SettingsError: A file is missing or malformed, a key unknown or a value not allowed; the message is one line.
     """
     environ = os.environ if environ is None else environ
-    layers = [_file_layer(config_file or environ.get(CONFIG_FILE_VARIABLE)), _environment_layer(environ)]
-    layers.append(_Layer(COMMAND_LINE, dict(command_line or {})))
+    file = _file_layer(config_file or environ.get(CONFIG_FILE_VARIABLE))
+    layers = [file, _environment_layer(environ, file.values), _Layer(COMMAND_LINE, dict(command_line or {}))]
 
     merged: dict[str, Any] = {}
     origins: dict[KeyPath, str] = {}
@@ -101,15 +105,18 @@ def load_settings(
 
 def _file_layer(named: str | Path | None) -> _Layer:
     path = Path(named or DEFAULT_CONFIG_FILE)
-    if not path.is_file():
-        if named:
-            message = f"{path}: there is no such config file"
-            raise SettingsError(message)
-        return _Layer(str(path))
     try:
         values = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
+    except FileNotFoundError:
+        if named:
+            message = f"{path}: there is no such config file"
+            raise SettingsError(message) from None
+        return _Layer(str(path))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         message = f"{path}: not readable as TOML: {_first_line(error)}"
+        raise SettingsError(message) from None
+    except OSError as error:
+        message = f"{shorten(str(path))}: the config file cannot be read: {error.strerror}"
         raise SettingsError(message) from None
     _anchor_paths(values, path.parent)
     return _Layer(str(path), values)
@@ -124,16 +131,35 @@ def _anchor_paths(values: dict[str, Any], folder: Path) -> None:
             values[key] = str(folder / Path(value).expanduser())
 
 
-def _environment_layer(environ: Mapping[str, str]) -> _Layer:
+def _environment_layer(environ: Mapping[str, str], known: Mapping[str, Any]) -> _Layer:
+    """Read the variables that are settings.
+
+    Args:
+        environ: The environment; an empty variable is no variable.
+        known: What the config file says: its models and aliases keep their spelling, which a variable's name may lose.
+    """
+    values: dict[str, Any] = {}
+    plain = {name: value for name, value in environ.items() if value}
+    for name, value in environ.items():
+        table, _, path = name.partition("__")
+        table = table.lower()
+        if path and table in _TABLES:
+            plain.pop(name, None)
+            key, _, setting = path.rpartition("__") if table == "models" else (path, "", "")
+            spelled = next((other for other in known.get(table, {}) if other.lower() == key.lower()), key)
+            if value:
+                _merge(values, {table: {spelled: {setting.lower(): value} if setting else value}})
     source = EnvSettingsSource(Settings)
     # The source reads os.environ when it is built; the mapping given here is what counts.
-    source.env_vars = {name.lower(): value for name, value in environ.items() if value}
+    source.env_vars = {name.lower(): value for name, value in plain.items()}
     try:
-        return _Layer(ENVIRONMENT, source())
+        whole = source()
     except EnvironmentValueError as error:
         name = next((name for name in Settings.model_fields if f'"{name}"' in str(error)), "")
         message = f"environment variable {name.upper()}: not valid JSON"
         raise SettingsError(message) from None
+    _merge(whole, values)
+    return _Layer(ENVIRONMENT, whole)
 
 
 def _merge(into: dict[str, Any], values: Mapping[str, Any]) -> None:
@@ -159,7 +185,7 @@ def _one_line(error: ValidationError, origins: Mapping[KeyPath, str]) -> str:
     first = next((item for item in errors if item["type"] == "extra_forbidden"), errors[0])
     path = tuple(str(part) for part in first["loc"] if part != "[key]")
     spelled = _spelled(path, _origin(path, origins))
-    field = _field(path)
+    setting = _field(path)
     if first["type"] == "extra_forbidden":
         allowed = sorted((ModelSettings if path[0] == "models" else Settings).model_fields)
         close = difflib.get_close_matches(path[-1], allowed, n=1)
@@ -167,7 +193,7 @@ def _one_line(error: ValidationError, origins: Mapping[KeyPath, str]) -> str:
         return f"{spelled}: unknown key; {hint}allowed: {', '.join(allowed)}"
     if first["type"] == "missing":
         return f"{spelled}: a value is required"
-    words = allowed_values(field.annotation) if field else ()
+    words = allowed_values(setting.annotation) if setting else ()
     reason = f"allowed: {', '.join(words)}" if words else _reason(first["msg"])
     shown = "" if "api_keys" in path else f"{shorten(str(first['input']))}: "
     return f"{spelled}: {shown}{reason}"
@@ -208,7 +234,8 @@ def _first_line(error: Exception) -> str:
 
 
 def _toml_key(name: str) -> str:
-    return name if name.replace("_", "").replace("-", "").isalnum() else f'"{name}"'
+    bare = name.isascii() and name.replace("_", "").replace("-", "").isalnum()
+    return name if bare else json.dumps(name, ensure_ascii=False)
 
 
 def _toml_value(value: Any) -> str:  # noqa: ANN401 - any setting
@@ -222,5 +249,5 @@ def _toml_value(value: Any) -> str:  # noqa: ANN401 - any setting
         case SecretStr():
             return '"**********"'
         case _:
-            escaped = str(value).replace("\\", "\\\\").replace('"', '\\"')
-            return f'"{escaped}"'
+            # A JSON string is a TOML basic string.
+            return json.dumps(str(value), ensure_ascii=False)

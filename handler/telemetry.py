@@ -6,19 +6,20 @@ global to the process and would leak from one concurrent request into another's 
 
 import os
 import re
+import time
 import uuid
 from collections.abc import Mapping, MutableMapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from time import CLOCK_BOOTTIME, clock_gettime
 from typing import Any
 
 from aws_lambda_powertools.logging import Logger
 
 SERVICE = "ctranslate2-server"
 
-logger = Logger(service=SERVICE, use_rfc3339=True)
+# A level of its own: left out, the logger would read LOG_LEVEL itself, before the settings could refuse a bad one.
+logger = Logger(service=SERVICE, level="INFO", use_rfc3339=True)
 
 _SANE_ID = re.compile(r"[\x21-\x7e]{1,128}")
 
@@ -44,9 +45,9 @@ def process_age_ms() -> float:
 
     Field 22 of /proc/self/stat is the start in clock ticks since boot (proc_pid_stat(5)); a tick is 10 ms.
     """
-    with suppress(OSError, ValueError, IndexError):
+    with suppress(OSError, ValueError, IndexError, AttributeError):
         fields = Path("/proc/self/stat").read_text(encoding="ascii").rpartition(")")[2].split()
-        return clock_gettime(CLOCK_BOOTTIME) * 1e3 - int(fields[19]) / os.sysconf("SC_CLK_TCK") * 1e3
+        return time.clock_gettime(time.CLOCK_BOOTTIME) * 1e3 - int(fields[19]) / os.sysconf("SC_CLK_TCK") * 1e3
     return 0.0
 
 

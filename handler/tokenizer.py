@@ -67,8 +67,11 @@ class NllbTokenizer:
         return [source_lang, *self._pieces.encode(text), EOS]
 
     def decode(self, tokens: Sequence[str]) -> str:
-        """Return the text of ``tokens``, control tokens left out."""
-        return self._pieces.decode([token for token in tokens if token not in _CONTROL_TOKENS])
+        """Return the text of ``tokens``, control tokens and language codes left out."""
+        # Only pieces are text: a language code, which sampling may draw anywhere, is none.
+        return self._pieces.decode(
+            [token for token in tokens if token not in _CONTROL_TOKENS and token in self._pieces]
+        )
 
 
 class T5Tokenizer:

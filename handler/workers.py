@@ -1,9 +1,11 @@
 """A bounded thread pool: blocking work leaves the event loop, and too much of it is refused."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from contextvars import copy_context
+from dataclasses import dataclass
 from threading import Lock
 from time import perf_counter
 from typing import TypeVar
@@ -14,44 +16,55 @@ T = TypeVar("T")
 
 
 class Workers:
-    """Runs calls in threads, at most ``max_queued`` of them waiting for a free one."""
+    """Threads for blocking calls. A call needs a place first, and there are only so many."""
 
     def __init__(self, threads: int, *, max_queued: int) -> None:
         """Make the pool; its threads start with the first calls.
 
         Args:
             threads: Calls that run at the same time.
-            max_queued: Calls that may wait; the next one is refused.
+            max_queued: Places beyond those; who comes when all are taken is refused.
         """
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="worker")
-        self._threads = threads
+        self._places = threads + max_queued
         self._max_queued = max_queued
-        self._pending = 0
+        self._taken = 0
         self._lock = Lock()
+
+    @contextmanager
+    def place(self) -> "Iterator[Place]":
+        """Hold a place until the block ends, whatever it waits for besides a thread: a model that loads, say.
+
+        Raises:
+            OverloadedError: All places are taken.
+        """
+        with self._lock:
+            if self._taken >= self._places:
+                raise OverloadedError(limit=self._max_queued)
+            self._taken += 1
+        try:
+            yield Place(self._pool)
+        finally:
+            with self._lock:
+                self._taken -= 1
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """The right to run one call."""
+
+    _pool: ThreadPoolExecutor
 
     async def run(self, function: Callable[[], T]) -> tuple[T, float]:
         """Return what ``function`` returns, and the milliseconds it waited for a thread.
 
-        The context of the caller goes along, so that log lines keep their correlation id. A cancelled call gives up its
-        place in the queue.
-
-        Raises:
-            OverloadedError: Too many calls wait already.
+        The context of the caller goes along, so that log lines keep their correlation id. A cancelled call that no
+        thread has taken up yet never runs.
         """
-        with self._lock:
-            if self._pending >= self._threads + self._max_queued:
-                raise OverloadedError(limit=self._max_queued)
-            self._pending += 1
         submitted = perf_counter()
 
         def call() -> tuple[T, float]:
             waited_ms = (perf_counter() - submitted) * 1e3
             return function(), waited_ms
 
-        future = self._pool.submit(copy_context().run, call)
-        future.add_done_callback(self._release)
-        return await asyncio.wrap_future(future)
-
-    def _release(self, _: object) -> None:
-        with self._lock:
-            self._pending -= 1
+        return await asyncio.wrap_future(self._pool.submit(copy_context().run, call))

@@ -97,7 +97,7 @@ def running_server(tmp_path: Path, *arguments: str, ready: bool = True, **variab
     with log.open("wb") as output:
         process = subprocess.Popen(
             [sys.executable, "-m", "handler", "--port", "0", "--example", *arguments],
-            cwd=ROOT,
+            cwd=tmp_path,
             env=clean_environment(**variables),
             stdin=subprocess.DEVNULL,
             stdout=output,

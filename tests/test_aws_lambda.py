@@ -464,5 +464,5 @@ def test_a_start_that_cannot_succeed_ends_with_one_clear_line(tmp_path: Path) ->
         _wait_until(lambda: ended in runtime.log.read_text(encoding="utf-8"), runtime)
 
         # Lambda starts a failed function again for the event that waits; the emulator may, too.
-        assert set(runtime.lines()) == {"error: model_path: /nonexistent is not a folder"}
+        assert set(runtime.lines()) == {"error: model_path: '/nonexistent' is not a folder that can be read: No such file or directory"}
         assert status >= 500 or b"errorType" in response

@@ -11,6 +11,9 @@ from urllib.parse import urlsplit
 
 import pytest
 from conftest import REQUEST_TIMEOUT_S, Answer, Server
+from pydantic import ValidationError
+
+from handler.schemas import ChatCompletionRequest
 
 CHAT = "/v1/chat/completions"
 JSON = "application/json"
@@ -501,11 +504,51 @@ def test_value_at_its_limit_is_accepted(server: Server, changed: dict[str, Any])
     assert len(answer.json()["choices"]) == changed.get("n", 1)
 
 
-def test_extreme_value_in_range_never_fails_the_server(server: Server) -> None:
-    """What makes the decoder's numbers overflow is translated or refused, and is no internal error."""
-    answer = server.request("POST", CHAT, GOOD | {"repetition_penalty": 1e-300})
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"repetition_penalty": 0.01, "frequency_penalty": -2, "presence_penalty": -2},
+        {"repetition_penalty": 10, "frequency_penalty": 2},
+        {"temperature": 1e-40},
+        {"temperature": 1e-300, "top_p": 0.5},
+        {"temperature": 0.001},
+        {"top_p": 1e-300},
+        {"top_p": 0.001, "temperature": 2},
+        {"length_penalty": -10},
+        {"length_penalty": 10, "beam_size": 32},
+        {"no_repeat_ngram_size": 100},
+    ],
+    ids=lambda changed: " ".join(f"{name}={value}" for name, value in changed.items()),
+)
+def test_extreme_value_in_range_never_fails_the_server(server: Server, changed: dict[str, Any]) -> None:
+    """The decoder's numbers must not overflow, nor its control tokens come out as text."""
+    answer = server.request("POST", CHAT, GOOD | changed | {"max_tokens": 20})
 
-    assert answer.status in {200, 400}, answer.body
+    assert answer.status == 200, answer.body
+    assert "_Latn" not in answer.json()["choices"][0]["message"]["content"]
+
+
+@pytest.mark.parametrize("field", ["messages", "tools", "stop", "modalities", "functions", "metadata", "logit_bias"])
+def test_a_hundred_thousand_errors_cost_as_much_as_one(field: str) -> None:
+    """The first one is reported and the others are not looked for."""
+    count = 100_000
+    value = {str(number): [] for number in range(count)} if field in {"metadata", "logit_bias"} else [0] * count
+
+    with pytest.raises(ValidationError) as caught:
+        ChatCompletionRequest.model_validate(GOOD | {field: value})
+
+    assert caught.value.error_count() == 1
+
+
+def test_a_head_without_end_is_refused(server: Server) -> None:
+    """Headers are bounded as bodies are."""
+    lines = "".join(f"x-{number}: {'y' * 1000}\r\n" for number in range(100))
+
+    answer = exchange(server, f"GET /health HTTP/1.1\r\nhost: x\r\n{lines}".encode())
+
+    assert answer.status == 431
+    assert answer.json()["error"]["type"] == "invalid_request_error"
+    assert_still_serving(server)
 
 
 @pytest.mark.parametrize(

@@ -59,6 +59,16 @@ def test_configured_models_replace_the_embedded_ones(baked: Path) -> None:
     assert list(beside.models) == ["mine", "nllb-demo", "t5-demo"]
 
 
+def test_a_table_without_a_path_is_a_baked_models(baked: Path) -> None:
+    """As a variable sets an option, its name perhaps in capitals."""
+    tables = {"NLLB-DEMO": ModelSettings(beam_size=2)}
+
+    catalog = build_catalog(Settings(models=tables, model_path=baked))
+
+    assert list(catalog.models) == ["nllb-demo", "t5-demo"]
+    assert catalog.models["nllb-demo"].beam_size == 2
+
+
 def test_a_table_changes_the_options_of_a_baked_model(baked: Path) -> None:
     """What a table leaves out comes from the common settings, limits from the manifest."""
     tables = {"nllb-demo": ModelSettings(path=baked / "nllb-demo", beam_size=2, load="lazy")}
@@ -126,6 +136,19 @@ def _broken(baked: Path, case: str) -> Settings:  # noqa: C901, PLR0911, PLR0912
             return Settings(models={"x": ModelSettings(path=nllb, model_type="nllb")})
         case "tokenizer nowhere":
             return Settings(models={"x": ModelSettings(path=nllb, tokenizer_path=baked / "nowhere")})
+        case "no path":
+            return Settings(models={"x": ModelSettings(beam_size=2)})
+        case "no vocabulary":
+            (_plain(baked, "nllb-demo") / "shared_vocabulary.json").unlink()
+            return Settings(models={"x": ModelSettings(path=nllb, model_type="nllb")})
+        case "odd vocabulary":
+            (_plain(baked, "nllb-demo") / "shared_vocabulary.json").write_text("[5]", encoding="utf-8")
+            return Settings(models={"x": ModelSettings(path=nllb, model_type="nllb")})
+        case "no languages":
+            folder = _plain(baked, "t5-demo")
+            return Settings(models={"x": ModelSettings(path=folder, model_type="nllb")})
+        case "endless path":
+            return Settings(model_path=baked / ("x" * 300))
         case "alias of nothing":
             return Settings(model_path=baked, aliases={"a": "nothing"})
         case "alias is a model":
@@ -150,6 +173,11 @@ def _broken(baked: Path, case: str) -> Settings:  # noqa: C901, PLR0911, PLR0912
         ("other type", ["models.x.model_type", "'t5'", "'nllb'"]),
         ("no tokenizer", ["models.x.tokenizer_path", "sentencepiece.bpe.model"]),
         ("tokenizer nowhere", ["models.x.tokenizer_path", "nowhere"]),
+        ("no path", ["models.x.path", "required", "nllb-demo"]),
+        ("no vocabulary", ["models.x.path", "shared_vocabulary.json"]),
+        ("odd vocabulary", ["models.x.path", "not a list of tokens"]),
+        ("no languages", ["models.x.model_type", "no language code"]),
+        ("endless path", ["model_path", "too long"]),
         ("alias of nothing", ["aliases.a", "'nothing'", "nllb-demo, t5-demo"]),
         ("alias is a model", ["aliases.t5-demo", "name of a model"]),
         ("unknown default", ["default_model", "'nothing'", "nllb-demo, t5-demo"]),
@@ -180,6 +208,8 @@ def _change(baked: Path, case: str) -> None:
             (folder / "manifest.json").write_text("{", encoding="utf-8")
         case "no key":
             _edit_manifest(folder, lambda manifest: manifest.pop("family"))
+        case "no weights":
+            _edit_manifest(folder, lambda manifest: manifest["files"].pop("model.bin"))
         case "later version":
             _edit_manifest(folder, lambda manifest: manifest.update(schema_version=2))
         case "other family":
@@ -195,6 +225,7 @@ def _change(baked: Path, case: str) -> None:
         ("missing", ["config.json", "missing"]),
         ("not json", ["manifest.json", "JSON"]),
         ("no key", ["manifest.json", "family", "missing"]),
+        ("no weights", ["manifest.json", "model.bin"]),
         ("later version", ["schema_version", "2", "1"]),
         ("other family", ["'bart'", "nllb, t5"]),
         ("wrong type", ["manifest.json"]),

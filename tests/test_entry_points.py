@@ -1,6 +1,7 @@
 """``python -m handler``, the console script and ``uvicorn handler.main:app``, as an operator starts them."""
 
 import importlib
+import signal
 import socket
 import subprocess
 import sys
@@ -18,7 +19,7 @@ TIMEOUT_S = 60
 def _run(*arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         arguments,
-        cwd=ROOT,
+        cwd=ROOT / "tests",
         env=clean_environment(**variables),
         stdin=subprocess.DEVNULL,
         capture_output=True,
@@ -85,6 +86,35 @@ def test_entry_points_without_a_command_line_fail_in_one_line(entry: str) -> Non
 
     assert result.returncode == 1
     assert result.stderr == "error: /nowhere.toml: there is no such config file\n"
+
+
+@pytest.mark.parametrize("entry", ["handler.main", "handler.aws_lambda"])
+def test_a_bad_log_level_is_one_line_as_well(entry: str) -> None:
+    """The logger exists before the settings are read."""
+    result = _run(sys.executable, "-c", f"import {entry}", LOG_LEVEL="verbose")
+
+    assert result.returncode == 1
+    assert result.stderr.count("\n") == 1
+    assert "LOG_LEVEL: 'VERBOSE': allowed: DEBUG" in result.stderr
+
+
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM], ids=["Ctrl-C", "SIGTERM"])
+def test_a_server_that_is_asked_to_end_does_so_quietly(tmp_path: Path, how: signal.Signals) -> None:
+    """Exit code 0 and no traceback."""
+    with running_server(tmp_path) as server:
+        server.process.send_signal(how)
+        assert server.process.wait(timeout=TIMEOUT_S) == 0
+
+    assert "Traceback" not in server.log.read_text(encoding="utf-8")
+
+
+def test_a_host_that_cannot_be_found_is_said_in_one_line() -> None:
+    """The resolver's own reason."""
+    result = _run(sys.executable, "-m", "handler", "--host", "no such host", "--port", "0")
+
+    assert result.returncode == 2
+    assert result.stderr.startswith("error: cannot listen on no such host:0: ")
+    assert "unknown error" not in result.stderr
 
 
 def test_main_composes_the_app_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:

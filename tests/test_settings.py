@@ -22,6 +22,12 @@ def _load(
     return load_settings(command_line, environ={"CONFIG_FILE": str(path)} | (environ or {}))
 
 
+@pytest.fixture(autouse=True)
+def elsewhere(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Leave the checkout, where a developer may keep a config.toml."""
+    monkeypatch.chdir(tmp_path_factory.mktemp("elsewhere"))
+
+
 def test_defaults_serve_the_embedded_models() -> None:
     """Without any configuration there is something to serve."""
     loaded = load_settings(environ={})
@@ -146,7 +152,6 @@ def test_show_config_masks_secrets_and_names_origins() -> None:
             ["config.toml: models.x.beem", "allowed", "tokenizer_path"],
             id="nested key",
         ),
-        pytest.param("[models.x]\nbeam_size = 3", {}, {}, ["models.x.path", "required"], id="missing path"),
         pytest.param("x = [", {}, {}, ["config.toml", "TOML"], id="broken file"),
         pytest.param('server_port = "abc"', {}, {}, ["config.toml: server_port", "'abc'", "integer"], id="wrong type"),
         pytest.param("server_port = 65536", {}, {}, ["server_port", "65536", "65535"], id="above range"),
@@ -183,6 +188,55 @@ def test_a_mistake_is_one_line_that_names_place_value_and_choice(
     message = str(caught.value)
     assert "\n" not in message
     assert all(part in message for part in parts), message
+
+
+def test_a_models_name_keeps_its_spelling_in_a_variable(tmp_path: Path) -> None:
+    """The file's spelling where the file knows the model, else the variable's."""
+    toml = '[models."NLLB-600M"]\npath = "/m"\n[aliases]\nBest = "NLLB-600M"'
+    environ = {"MODELS__nllb-600m__beam_size": "3", "MODELS__Other-1.3B__PATH": "/o", "ALIASES__BEST": "Other-1.3B"}
+
+    settings = _load(tmp_path, toml, environ).settings
+
+    assert settings.models["NLLB-600M"].beam_size == 3
+    assert str(settings.models["Other-1.3B"].path) == "/o"
+    assert settings.aliases == {"Best": "Other-1.3B"}
+
+
+@pytest.mark.parametrize(
+    ("toml", "environ"),
+    [
+        ("", {"API_KEYS": ","}),
+        ("", {"API_KEYS": '["a", " "]'}),
+        ('api_keys = [""]', {}),
+        ('api_keys = ["a", ""]', {}),
+    ],
+    ids=["comma", "json", "blank", "one of two"],
+)
+def test_an_empty_key_stops_the_start(tmp_path: Path, toml: str, environ: dict[str, str]) -> None:
+    """An unset variable in a template must not open the door."""
+    with pytest.raises(SettingsError, match=r"api_keys|API_KEYS"):
+        _load(tmp_path, toml, environ)
+
+
+def test_no_keys_may_be_said(tmp_path: Path) -> None:
+    """An empty list is a decision, an empty variable none."""
+    assert _load(tmp_path, "api_keys = []", {"API_KEYS": ""}).settings.api_keys == ()
+
+
+@pytest.mark.parametrize(("name", "reason"), [("x" * 300, "too long"), (".", "directory")], ids=["long", "folder"])
+def test_a_file_that_cannot_be_read_is_one_line(tmp_path: Path, name: str, reason: str) -> None:
+    """Whatever the system says of it."""
+    with pytest.raises(SettingsError, match=reason) as caught:
+        load_settings(config_file=tmp_path / name, environ={})
+
+    assert "\n" not in str(caught.value)
+
+
+def test_show_config_cannot_be_forged() -> None:
+    """A line break in a value does not make a second setting."""
+    lines = list(load_settings(environ={"DEFAULT_MODEL": "x\nserver_port = 1"}).lines())
+
+    assert 'default_model = "x\\nserver_port = 1"  # environment' in lines
 
 
 def test_a_key_in_the_wrong_place_is_never_shown(tmp_path: Path) -> None:

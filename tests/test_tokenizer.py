@@ -46,6 +46,11 @@ def test_nllb_puts_the_language_before_and_the_end_after() -> None:
     assert NLLB.decode(tokens[1:]) == "Good morning."
 
 
+def test_a_language_code_among_the_tokens_is_left_out() -> None:
+    """Whatever a model writes, its answer is text."""
+    assert NLLB.decode(["▁B", "on", "fra_Latn", "</s>", "<pad>", "<mask>", "madeupword0"]) == "Bon"
+
+
 def test_t5_ends_with_the_end_token_and_knows_no_language() -> None:
     """A language given to T5 changes nothing."""
     assert T5.encode("Good morning.", "fra_Latn") == T5.encode("Good morning.")

@@ -2,12 +2,22 @@
 
 import asyncio
 import threading
+from collections.abc import Callable
 from contextvars import ContextVar
+from typing import TypeVar
 
 import pytest
 
 from handler.errors import OverloadedError
 from handler.workers import Workers
+
+T = TypeVar("T")
+
+
+async def _run(workers: Workers, function: Callable[[], T]) -> tuple[T, float]:
+    with workers.place() as place:
+        return await place.run(function)
+
 
 WHO: ContextVar[str] = ContextVar("who", default="nobody")
 
@@ -17,7 +27,7 @@ async def test_work_runs_in_a_thread_with_the_callers_context() -> None:
     workers = Workers(2, max_queued=2)
     WHO.set("me")
 
-    (who, thread), waited_ms = await workers.run(lambda: (WHO.get(), threading.current_thread()))
+    (who, thread), waited_ms = await _run(workers, lambda: (WHO.get(), threading.current_thread()))
 
     assert who == "me"
     assert thread is not threading.main_thread()
@@ -29,38 +39,47 @@ async def test_an_error_reaches_the_caller() -> None:
     workers = Workers(1, max_queued=1)
     for _ in range(5):
         with pytest.raises(ZeroDivisionError):
-            await workers.run(lambda: 1 // 0)
+            await _run(workers, lambda: 1 // 0)
 
 
 async def test_too_much_is_refused_and_the_loop_stays_free() -> None:
     """One runs, two wait, the fourth is refused at once; when they are done there is room again."""
     workers = Workers(1, max_queued=2)
     release = threading.Event()
-    accepted = [asyncio.create_task(workers.run(lambda: release.wait(10))) for _ in range(3)]
+    accepted = [asyncio.create_task(_run(workers, lambda: release.wait(10))) for _ in range(3)]
     await asyncio.sleep(0.01)
 
     with pytest.raises(OverloadedError) as caught:
-        await workers.run(lambda: None)
+        await _run(workers, lambda: None)
     release.set()
 
     assert caught.value.headers["Retry-After"] == "1"
     assert [result for result, _ in await asyncio.gather(*accepted)] == [True] * 3
-    assert (await workers.run(lambda: "room"))[0] == "room"
+    assert (await _run(workers, lambda: "room"))[0] == "room"
 
 
 async def test_a_cancelled_caller_gives_up_its_place() -> None:
     """Somebody who went away does not hold the queue."""
     workers = Workers(1, max_queued=1)
     release = threading.Event()
-    running = asyncio.create_task(workers.run(lambda: release.wait(10)))
-    waiting = asyncio.create_task(workers.run(lambda: "never"))
+    running = asyncio.create_task(_run(workers, lambda: release.wait(10)))
+    waiting = asyncio.create_task(_run(workers, lambda: "never"))
     await asyncio.sleep(0.01)
 
     waiting.cancel()
     await asyncio.gather(waiting, return_exceptions=True)
-    successor = asyncio.create_task(workers.run(lambda: "ran"))
+    successor = asyncio.create_task(_run(workers, lambda: "ran"))
     await asyncio.sleep(0.01)
     release.set()
 
     assert (await successor)[0] == "ran"
     await running
+
+
+async def test_who_waits_for_something_else_holds_a_place() -> None:
+    """Requests for a model that is still loading are counted like those that wait for a thread."""
+    workers = Workers(1, max_queued=1)
+    with workers.place(), workers.place(), pytest.raises(OverloadedError), workers.place():
+        pass
+    with workers.place():
+        pass

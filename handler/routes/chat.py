@@ -5,10 +5,9 @@ from functools import partial
 from time import time
 from typing import Any
 
-import ctranslate2
 from fastapi import APIRouter, Request
 
-from handler.catalog import MODEL_FILE, ModelSpec
+from handler.catalog import ModelSpec
 from handler.dependencies import (
     ChatCompletionRequestDependency,
     ModelsDependency,
@@ -50,11 +49,12 @@ async def create_chat_completion(
     spec, suffix = _select_model(models, body.model)
     record.fields["model"] = spec.id
     options = decoding_options(body, spec, max_choices=settings.max_choices)
-    engine = await models.engine(spec)
     limit = settings.max_prompt_tokens
-    answer = partial(_answer, engine, body, spec, suffix=suffix, options=options, max_prompt_tokens=limit)
-    (prompt, translation), queue_ms = await workers.run(answer)
-    completion = _completion(body.model or spec.id, spec, translation)
+    with workers[spec.id].place() as place:
+        engine = await models.engine(spec)
+        answer = partial(_answer, engine, body, spec, suffix=suffix, options=options, max_prompt_tokens=limit)
+        (prompt, translation), queue_ms = await place.run(answer)
+    completion = _completion(body.model or spec.id, engine.fingerprint, translation)
     record.timings_ms |= {
         "queue": queue_ms,
         "tokenize": translation.tokenize_ms,
@@ -77,7 +77,7 @@ def _select_model(models: ModelManager, name: str | None) -> tuple[ModelSpec, Na
     languages = parse_suffix(suffix)
     if languages is None:
         if spec.family == "nllb" and suffix:
-            parse_language(suffix, deployed=spec.manifest.languages if spec.manifest else None, param="model")
+            parse_language(suffix, deployed=spec.languages, param="model")
         raise ModelNotFoundError(str(name))
     return spec, languages
 
@@ -112,7 +112,7 @@ def _answer(
     return prompt, translation
 
 
-def _completion(model: str, spec: ModelSpec, translation: Translation) -> dict[str, Any]:
+def _completion(model: str, fingerprint: str, translation: Translation) -> dict[str, Any]:
     completion_tokens = sum(choice.completion_tokens for choice in translation.choices)
     return {
         "id": f"chatcmpl-{uuid.uuid4().hex}",
@@ -133,13 +133,8 @@ def _completion(model: str, spec: ModelSpec, translation: Translation) -> dict[s
             "completion_tokens": completion_tokens,
             "total_tokens": translation.prompt_tokens + completion_tokens,
         },
-        "system_fingerprint": _fingerprint(spec),
+        "system_fingerprint": fingerprint,
     }
-
-
-def _fingerprint(spec: ModelSpec) -> str:
-    revision = spec.manifest.files[MODEL_FILE].sha256[:12] if spec.manifest else spec.id
-    return f"ct2-{ctranslate2.__version__}-{spec.compute_type}-{revision}"
 
 
 def _log_fields(prompt: Prompt, completion: dict[str, Any], *, with_texts: bool) -> dict[str, Any]:

@@ -1,20 +1,13 @@
 """Health checks: is the process alive, and may traffic come."""
 
-from typing import Any, Literal
+from typing import Any
 
 from fastapi import APIRouter, Response
-from pydantic import BaseModel
 
 from handler.dependencies import ModelsDependency
+from handler.schemas import Health
 
 router = APIRouter(tags=["Health"])
-
-
-class Health(BaseModel):
-    """State of the service."""
-
-    status: Literal["ok", "loading"]
-    models: dict[str, Literal["unloaded", "loading", "loaded", "failed"]] = {}
 
 
 @router.get("/health/live", response_model=Health)

@@ -4,7 +4,7 @@ from typing import Any
 
 from fastapi import APIRouter
 
-from handler.catalog import MODEL_FILE, ModelSpec
+from handler.catalog import ModelSpec
 from handler.dependencies import ModelsDependency
 from handler.schemas import ErrorResponse, Model, ModelList
 
@@ -32,7 +32,7 @@ def _describe(spec: ModelSpec, name: str, models: ModelsDependency) -> dict[str,
     manifest = spec.manifest
     return {
         "id": name,
-        "created": int((spec.path / MODEL_FILE).stat().st_mtime),
+        "created": spec.created,
         "owned_by": manifest.source_id.partition("/")[0] if manifest and "/" in manifest.source_id else _OWNER,
         "family": spec.family,
         "demo": spec.demo,
