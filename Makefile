@@ -25,7 +25,7 @@ ARGS ?=
 help:
 	@sed -n 's/^\([a-z-]*\):.*## /make \1: /p' $(firstword $(MAKEFILE_LIST))
 
-run: $(VENV)/.host ## serve the embedded models on http://$(HOST):$(PORT)
+run: $(VENV)/.host ## serve the embedded models on 127.0.0.1:8000; HOST=... PORT=... choose another address
 	@exec $(BIN)/python -m handler --host $(HOST) --port $(PORT) --example
 
 test: $(VENV)/.dev $(VENV)/.node $(VENV)/.emulator ## the whole test suite with branch coverage
@@ -66,6 +66,8 @@ clean: ## remove everything that make wrote
 
 $(VENV)/.made:
 	@test -n "$(PYTHON)" || { echo "error: no Python 3.11 or newer in the PATH; set PYTHON=/path/to/python3" >&2; exit 1; }
+	@"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "error: PYTHON=$(PYTHON) is not Python 3.11 or newer" >&2; exit 1; }
 	@"$(PYTHON)" -m venv --clear $(VENV) || { rm -rf $(VENV); \
 		echo "error: $(PYTHON) cannot make virtual environments; on Debian and Ubuntu: apt-get install python3-venv" >&2; exit 1; }
 	@touch $@

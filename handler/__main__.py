@@ -1,7 +1,9 @@
 """``python -m handler`` and the console script ``ctranslate2-server``: serves on a host, under uvicorn."""
 
 import argparse
+import json
 import logging
+import shlex
 import signal
 import socket
 import sys
@@ -21,14 +23,9 @@ if TYPE_CHECKING:
     from handler.models import ModelManager
 
 _EXIT_USAGE = 2
+_EXAMPLE_TARGETS = ("fra_Latn", "deu_Latn")
 _BACKLOG = 2048
 """Connections the kernel holds while the event loop is busy; uvicorn's own default."""
-
-_EXAMPLE = (
-    "curl http://{address}/v1/chat/completions -H 'content-type: application/json' -d "
-    '\'{{"model": "{model}", "target_lang": "fra_Latn", '
-    '"messages": [{{"role": "user", "content": "Where is the train station?"}}]}}\''
-)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -91,7 +88,7 @@ def _serve(loaded: LoadedSettings, *, example: bool) -> int:
         )
         _log_with(logger)
         if example:
-            _print_example(listening, app.state.models)
+            _print_example(listening, app.state.models, with_key=bool(settings.api_keys))
         # uvicorn finishes what runs, then raises the signal again: whoever asked for the end gets it, with exit code 0.
         signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
         with suppress(KeyboardInterrupt):
@@ -123,12 +120,25 @@ def _log_with(logger: "Logger") -> None:
     uvicorn_logger.propagate = False
 
 
-def _print_example(listening: socket.socket, models: "ModelManager") -> None:
+def _print_example(listening: socket.socket, models: "ModelManager", *, with_key: bool) -> None:
+    """Print a request that works when it is pasted into a shell of this machine."""
     host, port = listening.getsockname()[:2]
-    address = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104 - not to listen on: to ask
+    url = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+    spec = models.default
+    text = "Where is the train station?"
+    body: dict[str, object] = {"model": spec.id}
+    if spec.family == "nllb":
+        candidates = (*_EXAMPLE_TARGETS, *spec.languages)
+        body["target_lang"] = spec.target_lang or next(code for code in candidates if code in spec.languages)
+    else:
+        text = f"translate English to German: {text}"
+    body["messages"] = [{"role": "user", "content": text}]
+    command = ["curl", f"{url}/v1/chat/completions", "-H", "content-type: application/json", "-d", json.dumps(body)]
+    key = ' -H "Authorization: Bearer $API_KEY"' if with_key else ""
     names = ", ".join(f"{spec.id} (demo)" if spec.demo else spec.id for spec in models)
-    print(f"Serving {names} on http://{address}", file=sys.stderr)
-    print("Try:", _EXAMPLE.format(address=address, model=models.default.id), sep="\n", file=sys.stderr, flush=True)
+    print(f"Serving {names} on {url}", file=sys.stderr)
+    print("Try:", shlex.join(command) + key, sep="\n", file=sys.stderr, flush=True)
 
 
 if __name__ == "__main__":

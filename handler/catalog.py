@@ -157,7 +157,7 @@ def _family(key: str, folder: Path, table: ModelSettings, manifest: Manifest | N
 
 def _language(key: str, language: _Language, deployed: tuple[str, ...]) -> _Language:
     """Check a configured language against those of the model; T5 has none."""
-    if language is None or language == AUTO or not deployed:
+    if language is None or not deployed or (language == AUTO and key.endswith("source_lang")):
         return language
     try:
         parse_language(language, deployed=deployed)

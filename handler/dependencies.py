@@ -6,7 +6,7 @@ from typing import Annotated
 from fastapi import Depends, Request
 
 from handler.models import ModelManager
-from handler.request_parsing import check_content_type, check_supported, parse_request
+from handler.request_parsing import check_content, check_supported, parse_request
 from handler.schemas import ChatCompletionRequest
 from handler.settings import Settings
 from handler.workers import Workers
@@ -28,7 +28,7 @@ async def _workers(request: Request) -> Mapping[str, Workers]:
 
 
 async def _chat_completion_request(request: Request) -> ChatCompletionRequest:
-    check_content_type(request.headers.get("content-type"))
+    check_content(request.headers.get("content-type"), request.headers.get("content-encoding"))
     body = parse_request(await request.body(), ChatCompletionRequest)
     check_supported(body)
     return body

@@ -3,14 +3,14 @@
 import handler.openmp  # noqa: F401 - before ctranslate2
 
 # isort: split
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from time import perf_counter
 
 from ctranslate2 import TranslationResult, Translator
 
 from handler.assembly import Choice, Decoded, assemble
-from handler.errors import EngineError, UnsupportedLanguageError
+from handler.errors import AbandonedError, EngineError, UnsupportedLanguageError
 from handler.languages import parse_language
 from handler.settings import Family
 from handler.source import Source, SourceEncoder
@@ -22,8 +22,8 @@ PATIENCE = 2.0
 At CTranslate2's default of 1 it stops too early and drops words; at 2 it agrees with the search of transformers.
 """
 
-_MAX_BATCH_TOKENS = 4096
-"""Source tokens, padding included, that CTranslate2 decodes at once: bounds the memory a long document takes."""
+_BATCH_TOKENS = 8192
+"""Source tokens, padding included and once for each beam, that are decoded at once: bounds a long document's memory."""
 
 _LENGTH_RATIO, _LENGTH_OFFSET = 3, 64
 """A translation longer than ``3 * source + 64`` tokens is a loop, not a translation.
@@ -49,6 +49,11 @@ class DecodingOptions:
     """Draw each token at random, instead of searching for the likeliest answer."""
     sampling_temperature: float = 1.0
     sampling_topp: float = 1.0
+
+    @property
+    def width(self) -> int:
+        """Hypotheses that are decoded beside each other for one sentence."""
+        return self.num_hypotheses if self.sampling else self.beam_size
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,6 +108,7 @@ class Engine:
         target_lang: str = "",
         options: DecodingOptions,
         max_prompt_tokens: int | None = None,
+        abandoned: Callable[[], bool] = lambda: False,
     ) -> Translation:
         """Translate ``text``, or for T5 answer it.
 
@@ -112,8 +118,10 @@ class Engine:
             target_lang: FLORES-200 code; means nothing to T5.
             options: How to search.
             max_prompt_tokens: Longest prompt to accept.
+            abandoned: Asked between batches; once it says so nobody wants the rest.
 
         Raises:
+            AbandonedError: ``abandoned`` said so.
             UnsupportedLanguageError: NLLB does not have one of the languages.
             ContextLengthExceededError: The prompt has more tokens than ``max_prompt_tokens``, or, for T5, than the
                 encoder takes. Nothing has been decoded.
@@ -125,7 +133,7 @@ class Engine:
             self._check_language(target_lang, param="target_lang")
         source = self._encoder.encode(text, source_lang, target_lang, limit=max_prompt_tokens)
         tokenized = perf_counter()
-        results = self._decode(source.sentences, target_lang, options) if source.sentences else []
+        results = self._decode_all(source.sentences, target_lang, options, abandoned)
         choices = tuple(self._choice(source, results, index, options) for index in range(options.num_hypotheses))
         return Translation(
             choices=choices,
@@ -150,6 +158,22 @@ class Engine:
             parse_language(code, deployed=self.languages, param=param)
             raise UnsupportedLanguageError(code, nearest=sorted(self.languages)[:5], param=param)
 
+    def _decode_all(
+        self,
+        sentences: Sequence[list[str]],
+        target_lang: str,
+        options: DecodingOptions,
+        abandoned: Callable[[], bool],
+    ) -> list[TranslationResult]:
+        """Decode in batches of similar length, so that little of them is padding and others get a turn between."""
+        results: dict[int, TranslationResult] = {}
+        for batch in _batches(sentences, _BATCH_TOKENS // options.width):
+            if abandoned():
+                raise AbandonedError
+            decoded = self._decode([sentences[index] for index in batch], target_lang, options)
+            results.update(zip(batch, decoded, strict=True))
+        return [results[index] for index in range(len(sentences))]
+
     def _decode(
         self, sentences: Sequence[list[str]], target_lang: str, options: DecodingOptions
     ) -> list[TranslationResult]:
@@ -161,8 +185,6 @@ class Engine:
             return self._translator.translate_batch(
                 sentences,
                 target_prefix=[[target_lang]] * len(sentences) if self.family == "nllb" else None,
-                max_batch_size=_MAX_BATCH_TOKENS,
-                batch_type="tokens",
                 beam_size=beam_size,
                 patience=PATIENCE if beam_size > 1 else 1.0,
                 num_hypotheses=num_hypotheses,
@@ -209,3 +231,17 @@ class Engine:
             tokens = tokens[1:]  # the language code, given as the prefix
         ended = tokens[-1:] == [EOS]
         return Decoded(tokens[:-1] if ended else tokens, ended)
+
+
+def _batches(sentences: Sequence[list[str]], max_tokens: int) -> Iterator[list[int]]:
+    """Yield indices of sentences, longest first, so many at once that padded they have at most ``max_tokens``."""
+    batch: list[int] = []
+    longest = 0
+    for index in sorted(range(len(sentences)), key=lambda index: -len(sentences[index])):
+        longest = longest or len(sentences[index])
+        if batch and (len(batch) + 1) * longest > max_tokens:
+            yield batch
+            batch, longest = [], len(sentences[index])
+        batch.append(index)
+    if batch:
+        yield batch

@@ -7,6 +7,7 @@
     ├── ManifestError                    stops the start
     ├── UnsupportedEventError            fails the Lambda invocation
     ├── EngineError                      500
+    ├── AbandonedError                   499, seen by the log alone
     ├── UnavailableError                 503
     │   └── ModelLoadError               503 model_load_failed
     ├── OverloadedError                  429 rate_limit_exceeded
@@ -70,6 +71,15 @@ class EngineError(HandlerError):
 
     def __init__(self) -> None:
         super().__init__("The translation failed.")
+
+
+class AbandonedError(HandlerError):
+    """The client went away; nobody reads the answer."""
+
+    status_code = 499  # nginx's; the log alone sees it
+
+    def __init__(self) -> None:
+        super().__init__("The client closed the connection.")
 
 
 class UnavailableError(HandlerError):
@@ -212,5 +222,5 @@ class UnsupportedMediaTypeError(InvalidRequestError):
     status_code = 415
     code = "unsupported_media_type"
 
-    def __init__(self, content_type: str) -> None:
-        super().__init__(f"The content type {shorten(content_type)} is not supported; use 'application/json'.")
+    def __init__(self, given: str, *, what: str = "content type", use: str = "'application/json'") -> None:
+        super().__init__(f"The {what} {shorten(given)} is not supported; use {use}.")

@@ -207,6 +207,8 @@ def _nearest(name: str, served: Collection[str]) -> list[str]:
     found = [code for code in dict.fromkeys(_same_or_related(name)) if code in served]
     if len(found) < _NEAREST:
         found += [code for code in _spelled_alike(name, served) if code not in found]
+    if len(served) <= _NEAREST:
+        found += [code for code in sorted(served) if code not in found]  # so few are best all named
     return (found or [code for code in _COMMON if code in served] or sorted(served))[:_NEAREST]
 
 

@@ -13,15 +13,12 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from handler.errors import AuthenticationError, RequestTooLargeError
+from handler.errors import AbandonedError, AuthenticationError, RequestTooLargeError
 from handler.exception_handlers import error_response
 from handler.telemetry import ColdStart, RequestRecord, begin_record, correlation_id, logger
 
 GUARDED_PATH = "/v1"
 """Paths that need an API key; health checks answer without one."""
-
-_CLIENT_CLOSED_REQUEST = 499
-"""nginx's status for a client that went away before it was answered; only the log sees it."""
 
 _PATH_CHARS = 200
 """How much of a path a log line repeats."""
@@ -76,8 +73,8 @@ class RequestMiddleware:
         try:
             self._check(scope, headers)
             await self._app(scope, self._limited(receive), send_with_ids)
-        except ClientDisconnect:
-            status = _CLIENT_CLOSED_REQUEST
+        except (AbandonedError, ClientDisconnect):
+            status = AbandonedError.status_code
         except Exception as error:  # noqa: BLE001 - the last line of defence: an answer and a log line for everything
             response = error_response(error, request_id=request_id)
             if not status:

@@ -13,7 +13,7 @@ One function per convention. For each of the two languages the first convention 
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 
-from handler.errors import InvalidRequestError, MissingTargetLanguageError, UnsupportedLanguageError
+from handler.errors import InvalidRequestError, MissingTargetLanguageError, UnsupportedLanguageError, shorten
 from handler.instructions import parse_system_instruction, parse_user_instruction
 from handler.languages import lookup_language, parse_language
 from handler.schemas import ChatCompletionRequest, ContentPart, Message
@@ -139,7 +139,7 @@ def parse_suffix(suffix: str) -> Named | None:
     whole = lookup_language(suffix)
     for index, character in enumerate(suffix):
         source, target = suffix[:index], suffix[index + 1 :]
-        if character == "-" and lookup_language(source) and lookup_language(target):
+        if character == "-" and (lookup_language(source) or _is_auto(source)) and lookup_language(target):
             is_region = len(target) == _REGION_LENGTH and (target.isupper() or whole != lookup_language(source))
             if not (whole and is_region):
                 return Named(source, target, "model", "model")
@@ -185,6 +185,12 @@ def _system_texts(messages: Sequence[Message]) -> Iterator[str]:
 
 
 def _from_content_parts(message: Message, param: str) -> Iterator[Named]:
+    for name in ("source_lang_code", "target_lang_code"):
+        codes = {code for part in _parts(message) if (code := getattr(part, name)) is not None}
+        if len(codes) > 1:
+            several = " and ".join(sorted(map(shorten, codes))[:3])
+            error = f"The parts of a message are translated as one text, and '{name}' is {several}."
+            raise InvalidRequestError(error, param=param)
     for index, part in enumerate(_parts(message)):
         at = f"{param}[{index}]"
         yield Named(part.source_lang_code, part.target_lang_code, f"{at}.source_lang_code", f"{at}.target_lang_code")

@@ -11,14 +11,29 @@ from handler.schemas import UNION_TAGS, ChatCompletionRequest
 RequestT = TypeVar("RequestT", bound=BaseModel)
 
 _MAX_PARAM_CHARS = 200
+_SHOWN_DIGITS = 40
+
+_REASONS = {
+    "model_type": "input should be an object",
+    "dict_type": "input should be an object",
+    "list_type": "input should be an array",
+    "string_type": "input should be a string",
+    "int_type": "input should be an integer",
+    "float_type": "input should be a number",
+    "bool_type": "input should be a boolean",
+}
+"""What pydantic says in Python's words, in JSON's."""
+_SELF_EXPLAINING = frozenset({"too_short", "too_long", "incomplete"})
 
 
-def check_content_type(content_type: str | None) -> None:
-    """Accept ``application/json`` with any parameters, and a body that does not say what it is.
+def check_content(content_type: str | None, encoding: str | None) -> None:
+    """Accept ``application/json`` with any parameters, uncompressed, and a body that does not say what it is.
 
     Raises:
         UnsupportedMediaTypeError: The body says it is something else.
     """
+    if encoding is not None and encoding.strip().lower() != "identity":
+        raise UnsupportedMediaTypeError(encoding, what="content encoding", use="none")
     if content_type is None:
         return
     media_type = content_type.partition(";")[0].strip().lower()
@@ -85,9 +100,10 @@ def _invalid(error: ValidationError) -> InvalidRequestError:
     param = _param(first["loc"])
     if first["type"] == "missing":
         return InvalidRequestError(f"Missing required parameter: '{param}'.", param=param)
-    reason = first["msg"]
-    reason = reason[0].lower() + reason[1:]
-    return InvalidRequestError(f"Invalid value for '{param}': {reason}, got {_shown(first['input'])}.", param=param)
+    given = first["input"]
+    reason = _REASONS.get(first["type"]) or first["msg"][0].lower() + first["msg"][1:]
+    shown = f", got {_shown(given)}" if first["type"] not in _SELF_EXPLAINING else ""
+    return InvalidRequestError(f"Invalid value for '{param}': {reason}{shown}.", param=param)
 
 
 def _param(location: tuple[int | str, ...]) -> str:
@@ -104,13 +120,11 @@ def _param(location: tuple[int | str, ...]) -> str:
 
 
 def _shown(value: object) -> str:
-    return (
-        shorten(value)
-        if isinstance(value, str)
-        else str(value)
-        if isinstance(value, (bool, int, float))
-        else _kind(value)
-    )
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, int | float):
+        return str(value)[:_SHOWN_DIGITS]
+    return shorten(value) if isinstance(value, str) else _kind(value)
 
 
 def _kind(value: Any) -> str:  # noqa: ANN401 - any JSON value

@@ -269,7 +269,7 @@ class ModelList(BaseModel):
 class Health(BaseModel):
     """State of the service."""
 
-    status: Literal["ok", "loading"]
+    status: Literal["ok", "loading", "failed"]
     models: dict[str, ModelState] = {}
 
 

@@ -87,8 +87,9 @@ _FIRST_GUESS = 256
 def segment(text: str, language: str | None = None) -> list[Segment]:
     """Split ``text`` into single sentences and the gaps around them.
 
-    Gaps are white space, line breaks of every kind, marks of lists, quotes and headings, fenced code blocks (one that
-    is never closed ends with the text, as in Markdown) and whatever has no letter in it: rules, numbers, emoji.
+    Gaps are white space, line breaks of every kind, marks of lists, quotes and headings, bars of tables, fenced code
+    blocks (one that is never closed ends with the text, as in Markdown) and whatever has no letter in it: rules,
+    numbers, emoji.
 
     Args:
         text: Anything; joining the segments gives it back.
@@ -147,10 +148,22 @@ def _pieces(text: str, rules: str) -> Iterator[Segment]:
             start = len(line) - len(_MARKS.sub("", line, count=1))
             yield Segment(line[:start], translate=False)
             end = max(start, len(line.rstrip()))
-            for sentence_end in _sentence_ends(line, start, end, rules):
-                yield from _framed(line[start:sentence_end])
-                start = sentence_end
+            for cell_end in _cell_ends(line, start, end):
+                for sentence_end in _sentence_ends(line, start, cell_end, rules):
+                    yield from _framed(line[start:sentence_end])
+                    start = sentence_end
+                yield Segment(line[cell_end : cell_end + 1] if cell_end < end else "", translate=False)
+                start = cell_end + 1
             yield Segment(line[end:], translate=False)
+
+
+def _cell_ends(line: str, start: int, end: int) -> Iterator[int]:
+    """Yield where the cells of a table's row end, each at its bar; another line is one cell."""
+    if line.startswith("|", start):
+        for index in range(start, end):
+            if line[index] == "|":
+                yield index
+    yield end
 
 
 def _framed(piece: str) -> Iterator[Segment]:

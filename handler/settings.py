@@ -60,6 +60,9 @@ def _split_list(value: object) -> object:
 CommaSeparated = BeforeValidator(_split_list)
 DeviceIndices = Annotated[tuple[NonNegativeInt, ...], NoDecode, CommaSeparated, Field(min_length=1)]
 RepetitionPenalty = Annotated[float, Field(ge=0.01, le=10)]
+Threads = Annotated[PositiveInt, Field(le=256)]
+IntraThreads = Annotated[NonNegativeInt, Field(le=256)]
+"""OpenMP crashes the process when it cannot start as many as it is told to."""
 BeamSize = Annotated[PositiveInt, Field(le=32)]
 
 
@@ -78,8 +81,8 @@ class ModelSettings(BaseModel):
     device: Device | None = None
     device_indices: DeviceIndices | None = None
     compute_type: ComputeType | None = None
-    inter_threads: PositiveInt | None = None
-    intra_threads: NonNegativeInt | None = None
+    inter_threads: Threads | None = None
+    intra_threads: IntraThreads | None = None
     source_lang: str | None = None
     target_lang: str | None = None
     beam_size: BeamSize | None = None
@@ -118,9 +121,9 @@ class Settings(BaseSettings):
     device_indices: DeviceIndices = (0,)
     compute_type: ComputeType = "default"
     """``default`` keeps the baked quantisation, so that loading converts nothing."""
-    inter_threads: PositiveInt = 1
+    inter_threads: Threads = 1
     """Batches that one device decodes at the same time."""
-    intra_threads: NonNegativeInt = 0
+    intra_threads: IntraThreads = 0
     """CPU threads of one batch; 0 shares out the CPUs this process may really use."""
 
     source_lang: str = AUTO

@@ -1,5 +1,6 @@
 """The function as Lambda runs it: AWS's runtime client, driven by AWS's runtime interface emulator."""
 
+import errno
 import http.client
 import json
 import os
@@ -464,5 +465,7 @@ def test_a_start_that_cannot_succeed_ends_with_one_clear_line(tmp_path: Path) ->
         _wait_until(lambda: ended in runtime.log.read_text(encoding="utf-8"), runtime)
 
         # Lambda starts a failed function again for the event that waits; the emulator may, too.
-        assert set(runtime.lines()) == {"error: model_path: '/nonexistent' is not a folder that can be read: No such file or directory"}
+        assert set(runtime.lines()) == {
+            f"error: model_path: '/nonexistent' is not a folder that can be read: {os.strerror(errno.ENOENT)}"
+        }
         assert status >= 500 or b"errorType" in response

@@ -1,6 +1,7 @@
 """``python -m handler``, the console script and ``uvicorn handler.main:app``, as an operator starts them."""
 
 import importlib
+import re
 import signal
 import socket
 import subprocess
@@ -137,3 +138,14 @@ def test_the_printed_request_works_when_pasted(tmp_path: Path) -> None:
         )
 
     assert "Où est la gare ?" in answer.stdout
+
+
+def test_the_readme_holds_no_gaps_and_its_commands_exist() -> None:
+    """Figures are filled in, and every make target it names is one."""
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+
+    assert "@@" not in readme
+    targets = set(re.findall(r"`?make ([a-z][a-z-]*)", readme)) - {"and"}
+    assert targets >= {"run", "test", "check", "bench-start"}
+    assert {target for target in targets if f"\n{target}:" not in makefile} == set()

@@ -368,3 +368,19 @@ def test_importing_the_segmenter_is_cheap() -> None:
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
 
     assert out.stdout.strip() == "[]"
+
+
+def test_the_bars_of_a_table_stay() -> None:
+    """Each cell is text of its own; a bar in another line is part of its sentence."""
+    table = "| Good morning. | Thank you. Bye. |\n|---|:-:|\n| Yes | |\nEither | or.\n"
+
+    segments = segment(table, "eng_Latn")
+
+    assert "".join(piece.text for piece in segments) == table
+    assert [piece.text for piece in segments if piece.translate] == [
+        "Good morning.",
+        "Thank you.",
+        "Bye.",
+        "Yes",
+        "Either | or.",
+    ]

@@ -1,9 +1,12 @@
 """``POST /v1/chat/completions``: the translation itself."""
 
+import asyncio
 import uuid
+from collections.abc import Callable, Coroutine
 from functools import partial
+from threading import Event
 from time import time
-from typing import Any
+from typing import Any, TypeVar
 
 from fastapi import APIRouter, Request
 
@@ -15,13 +18,15 @@ from handler.dependencies import (
     WorkersDependency,
 )
 from handler.engine import DecodingOptions, Engine, Translation
-from handler.errors import ModelNotFoundError
+from handler.errors import AbandonedError, ModelNotFoundError
 from handler.languages import parse_language
 from handler.models import ModelManager
 from handler.parameters import decoding_options
 from handler.prompts import Named, Prompt, nllb_prompt, parse_suffix, t5_prompt
 from handler.schemas import ChatCompletion, ChatCompletionRequest, ErrorResponse
 from handler.telemetry import request_record
+
+T = TypeVar("T")
 
 router = APIRouter(prefix="/v1/chat", tags=["Chat"])
 
@@ -49,11 +54,20 @@ async def create_chat_completion(
     spec, suffix = _select_model(models, body.model)
     record.fields["model"] = spec.id
     options = decoding_options(body, spec, max_choices=settings.max_choices)
-    limit = settings.max_prompt_tokens
+    gone = Event()
     with workers[spec.id].place() as place:
         engine = await models.engine(spec)
-        answer = partial(_answer, engine, body, spec, suffix=suffix, options=options, max_prompt_tokens=limit)
-        (prompt, translation), queue_ms = await place.run(answer)
+        answer = partial(
+            _answer,
+            engine,
+            body,
+            spec,
+            suffix=suffix,
+            options=options,
+            max_prompt_tokens=settings.max_prompt_tokens,
+            abandoned=gone.is_set,
+        )
+        (prompt, translation), queue_ms = await _unless_abandoned(request, place.run(answer), gone)
     completion = _completion(body.model or spec.id, engine.fingerprint, translation)
     record.timings_ms |= {
         "queue": queue_ms,
@@ -90,6 +104,7 @@ def _answer(
     suffix: Named | None,
     options: DecodingOptions,
     max_prompt_tokens: int,
+    abandoned: Callable[[], bool],
 ) -> tuple[Prompt, Translation]:
     """Do everything that takes time; runs in a worker thread."""
     if engine.family == "t5":
@@ -108,8 +123,34 @@ def _answer(
         target_lang=prompt.target_lang,
         options=options,
         max_prompt_tokens=max_prompt_tokens,
+        abandoned=abandoned,
     )
     return prompt, translation
+
+
+async def _unless_abandoned(request: Request, work: Coroutine[Any, Any, T], gone: Event) -> T:
+    """Return what ``work`` returns, or give it up when the client goes away: what waits is dropped, what runs is told.
+
+    Raises:
+        AbandonedError: The client went away first.
+    """
+    running = asyncio.ensure_future(work)
+    leaving = asyncio.ensure_future(_disconnected(request))
+    try:
+        await asyncio.wait({running, leaving}, return_when=asyncio.FIRST_COMPLETED)
+        if running.done():
+            return await running
+        raise AbandonedError
+    finally:
+        gone.set()
+        running.cancel()
+        leaving.cancel()
+
+
+async def _disconnected(request: Request) -> None:
+    # The body has been read, so what comes is the end of the connection, or in Lambda nothing.
+    while (await request.receive())["type"] != "http.disconnect":
+        pass
 
 
 def _completion(model: str, fingerprint: str, translation: Translation) -> dict[str, Any]:
