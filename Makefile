@@ -51,7 +51,7 @@ format: $(VENV)/.dev ## rewrite the code in the house's format
 COMPILE = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
 	--no-emit-index-url
 lock: $(VENV)/.dev ## write requirements/*.txt anew from pyproject.toml
-	$(BIN)/pip install --quiet uv
+	$(BIN)/pip install --quiet uv==0.13.9
 	$(COMPILE) pyproject.toml --extra lambda --output-file requirements/lambda.txt
 	$(COMPILE) pyproject.toml --extra host --group build --output-file requirements/host.txt
 	$(COMPILE) pyproject.toml --extra host --extra lambda --group build --group test --group check --output-file requirements/dev.txt

@@ -81,6 +81,17 @@ def test_an_unknown_language_is_an_error_at_its_field(request_: ChatCompletionRe
     assert caught.value.param == param
 
 
+@pytest.mark.parametrize("name", ["source_lang_code", "target_lang_code"])
+def test_parts_in_different_languages_are_an_error(name: str) -> None:
+    """They are one text; translating all of them as one of the languages would be wrong for the others."""
+    other = {**PART, name: "fr"}
+
+    with pytest.raises(InvalidRequestError, match=f"'{name}' is '.*' and 'fr'") as caught:
+        _prompt(_request([PART, other, {"type": "text", "text": "x"}]))
+
+    assert caught.value.param == "messages[0].content"
+
+
 def test_words_like_an_instruction_are_text_where_the_target_is_known_and_theirs_is_not() -> None:
     """Somebody translates a sentence about Klingon."""
     prompt = _prompt(_request("Translate to Klingon: Hi", target_lang="fr"))
@@ -185,6 +196,7 @@ def test_t5_gets_system_and_developer_messages_as_its_prefix() -> None:
         ("eng_Latn-fra_Latn", "eng_Latn", "fra_Latn"),
         ("en-fr", "en", "fr"),
         ("zh-TW-pt-BR", "zh-TW", "pt-BR"),
+        ("auto-fr", "auto", "fr"),
         ("zh-TW", None, "zh-TW"),
         ("zh-tw", None, "zh-tw"),
         ("fr-CA", None, "fr-CA"),

@@ -1,0 +1,89 @@
+"""The application without a socket: what only goes wrong inside."""
+
+import asyncio
+
+import httpx
+import pytest
+from fastapi import FastAPI
+
+from handler.app import create_app
+from handler.catalog import build_catalog
+from handler.errors import EngineError
+from handler.models import ModelManager
+from handler.settings import Settings
+
+
+@pytest.fixture
+def app() -> FastAPI:
+    """An application whose models are not loaded, with routes that fail."""
+    settings = Settings()
+    app = create_app(ModelManager(build_catalog(settings)), settings)
+
+    @app.get("/bug")
+    async def bug() -> None:
+        message = "secret detail in /some/path"
+        raise RuntimeError(message)
+
+    @app.get("/decoder")
+    async def decoder() -> None:
+        raise EngineError
+
+    return app
+
+
+def _client(app: FastAPI) -> httpx.AsyncClient:
+    return httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://test")
+
+
+@pytest.mark.parametrize("path", ["/bug", "/decoder"])
+async def test_an_internal_error_tells_its_id_and_nothing_else(app: FastAPI, path: str) -> None:
+    """The log has the rest, under that id."""
+    async with _client(app) as client:
+        answer = await client.get(path, headers={"x-request-id": "id-1"})
+
+    assert answer.status_code == 500
+    assert answer.headers["x-request-id"] == "id-1"
+    assert answer.json() == {
+        "error": {
+            "message": "Internal error; the server's log has it under the id id-1.",
+            "type": "server_error",
+            "param": None,
+            "code": None,
+        }
+    }
+
+
+@pytest.mark.parametrize("encoding", ["gzip", "br", "deflate"])
+async def test_a_compressed_body_is_refused_by_its_name(app: FastAPI, encoding: str) -> None:
+    """It is not taken for broken JSON."""
+    headers = {"content-type": "application/json", "content-encoding": encoding}
+    async with _client(app) as client:
+        answer = await client.post("/v1/chat/completions", content=b"\x1f\x8b", headers=headers)
+
+    assert answer.status_code == 415
+    assert encoding in answer.json()["error"]["message"]
+
+
+@pytest.mark.parametrize("path", ["/health", "/health/live", "/health/ready"])
+async def test_health_checks_may_ask_for_the_head_alone(app: FastAPI, path: str) -> None:
+    """Load balancers and monitors do."""
+    async with _client(app) as client:
+        head, get = await client.head(path), await client.get(path)
+
+    assert head.status_code == get.status_code
+    assert head.content == b""
+
+
+async def test_the_loop_is_free_while_a_model_loads(app: FastAPI) -> None:
+    """A request that waits for its model keeps nobody else waiting."""
+    body = {"target_lang": "fra_Latn", "messages": [{"role": "user", "content": "Where is the hotel?"}]}
+    async with _client(app) as client:
+        translation = asyncio.create_task(client.post("/v1/chat/completions", json=body))
+        await asyncio.sleep(0)
+        live = await client.get("/health/live")
+        assert not translation.done()
+        answer = await translation
+
+    assert live.status_code == 200
+    assert answer.json()["choices"][0]["message"]["content"] == "Où est l'hôtel ?"
+    assert "load;dur=" in answer.headers["server-timing"]
