@@ -89,9 +89,10 @@ def _select_model(models: ModelManager, name: str | None) -> tuple[ModelSpec, Na
     if spec is None:
         raise ModelNotFoundError(str(name))
     languages = parse_suffix(suffix)
+    if languages is None and spec.family == "nllb" and suffix:
+        # A code of the model's own, or an error that names the nearest ones.
+        languages = Named(None, parse_language(suffix, deployed=spec.languages, param="model"), target_param="model")
     if languages is None:
-        if spec.family == "nllb" and suffix:
-            parse_language(suffix, deployed=spec.languages, param="model")
         raise ModelNotFoundError(str(name))
     return spec, languages
 
