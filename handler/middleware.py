@@ -15,10 +15,14 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from handler.errors import AbandonedError, AuthenticationError, RequestTooLargeError
 from handler.exception_handlers import error_response
+from handler.request_body import RequestBody
 from handler.telemetry import ColdStart, RequestRecord, begin_record, correlation_id, logger
 
 GUARDED_PATH = "/v1"
 """Paths that need an API key; health checks answer without one."""
+
+_REFUSED_UNREAD = frozenset({AuthenticationError.status_code, RequestTooLargeError.status_code})
+"""Answers that go out before the body has been read."""
 
 _PATH_CHARS = 200
 """How much of a path a log line repeats."""
@@ -57,6 +61,7 @@ class RequestMiddleware:
         headers = Headers(scope=scope)
         request_id = correlation_id(headers, gateway_request_id=_gateway_request_id(scope))
         record = begin_record(scope, request_id)
+        body = RequestBody(receive, limit=self._max_body_bytes)
         status = 0
 
         async def send_with_ids(message: Message) -> None:
@@ -68,11 +73,15 @@ class RequestMiddleware:
                 answer = MutableHeaders(scope=message)
                 answer["x-request-id"] = answer["x-correlation-id"] = request_id
                 answer["server-timing"] = record.server_timing()
+            elif status in _REFUSED_UNREAD and "expect" not in headers and not message.get("more_body"):
+                await send({**message, "more_body": True})
+                await body.drain()
+                message = {"type": "http.response.body"}
             await send(message)
 
         try:
             self._check(scope, headers)
-            await self._app(scope, self._limited(receive), send_with_ids)
+            await self._app(scope, body.receive, send_with_ids)
         except (AbandonedError, ClientDisconnect):
             status = AbandonedError.status_code
         except Exception as error:  # noqa: BLE001 - the last line of defence: an answer and a log line for everything
@@ -95,20 +104,6 @@ class RequestMiddleware:
         length = headers.get("content-length", "")
         if length.isdecimal() and int(length[:20]) > self._max_body_bytes:
             raise RequestTooLargeError(limit=self._max_body_bytes)
-
-    def _limited(self, receive: Receive) -> Receive:
-        """Count the body as it arrives: a chunked one does not say how long it is, and a header may lie."""
-        received = 0
-
-        async def limited() -> Message:
-            nonlocal received
-            message = await receive()
-            received += len(message.get("body", b""))
-            if received > self._max_body_bytes:
-                raise RequestTooLargeError(limit=self._max_body_bytes)
-            return message
-
-        return limited
 
 
 def _gateway_request_id(scope: Scope) -> object:
