@@ -30,7 +30,7 @@ from handler.language_data import (
     UNDECIDED,
 )
 
-__all__ = ["FLORES_200", "english_name", "language_candidates", "lookup_language", "parse_language"]
+__all__ = ["FLORES_200", "language_candidates", "lookup_language", "parse_language"]
 
 _WHITE_SPACE = " \t\n\r\f\v"
 _MAX_CHARS = 80
@@ -71,11 +71,6 @@ def parse_language(text: str, *, deployed: Collection[str] | None = None, param:
 def lookup_language(text: str) -> str | None:
     """Return the FLORES-200 code that ``text`` names, ``None`` if it names none."""
     return next(iter(language_candidates(text)), None)
-
-
-def english_name(code: str) -> str:
-    """Return the English name of ``code``; a code that is not FLORES-200's is its own name."""
-    return FLORES_200.get(code, code)
 
 
 def language_candidates(text: str) -> tuple[str, ...]:

@@ -140,7 +140,7 @@ class Settings(BaseSettings):
     """Largest ``n`` of a request."""
     max_body_bytes: PositiveInt = 1_048_576
     max_queued_requests: PositiveInt = 256
-    """Requests that may wait for a free worker before others are answered 429."""
+    """Requests that may wait for one model before others are answered 429."""
 
     api_keys: Annotated[tuple[SecretStr, ...], NoDecode] = ()
     """Accepted bearer tokens; empty leaves access to IAM or the gateway. In the environment: separated by commas."""

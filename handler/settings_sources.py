@@ -5,10 +5,8 @@
 (9000, 'command line')
 """
 
-import difflib
 import json
 import os
-import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -106,17 +104,24 @@ def load_settings(
 def _file_layer(named: str | Path | None) -> _Layer:
     path = Path(named or DEFAULT_CONFIG_FILE)
     try:
-        values = tomllib.loads(path.read_text(encoding="utf-8"))
+        content = path.read_text(encoding="utf-8")
     except FileNotFoundError:
         if named:
             message = f"{path}: there is no such config file"
             raise SettingsError(message) from None
         return _Layer(str(path))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except UnicodeDecodeError as error:
         message = f"{path}: not readable as TOML: {_first_line(error)}"
         raise SettingsError(message) from None
     except OSError as error:
         message = f"{shorten(str(path))}: the config file cannot be read: {error.strerror}"
+        raise SettingsError(message) from None
+    import tomllib  # noqa: PLC0415 - 7 ms, for those who have a file; a Lambda function seldom does
+
+    try:
+        values = tomllib.loads(content)
+    except tomllib.TOMLDecodeError as error:
+        message = f"{path}: not readable as TOML: {_first_line(error)}"
         raise SettingsError(message) from None
     _anchor_paths(values, path.parent)
     return _Layer(str(path), values)
@@ -188,6 +193,8 @@ def _one_line(error: ValidationError, origins: Mapping[KeyPath, str]) -> str:
     setting = _field(path)
     if first["type"] == "extra_forbidden":
         allowed = sorted((ModelSettings if path[0] == "models" else Settings).model_fields)
+        import difflib  # noqa: PLC0415 - for a mistake alone
+
         close = difflib.get_close_matches(path[-1], allowed, n=1)
         hint = f"did you mean {close[0]!r}? " if close else ""
         return f"{spelled}: unknown key; {hint}allowed: {', '.join(allowed)}"

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from handler.errors import UnsupportedLanguageError
 from handler.language_data import COUNTRIES, EXTENDED, NAMES, REGIONS, RELATED, SUBTAGS, UNDECIDED
-from handler.languages import FLORES_200, english_name, language_candidates, lookup_language, parse_language
+from handler.languages import FLORES_200, language_candidates, lookup_language, parse_language
 
 NLLB_LANGUAGES = 202
 
@@ -224,7 +224,6 @@ def test_the_table_has_the_codes_of_nllb_and_resolves_each_of_them_and_its_name(
     for code, name in FLORES_200.items():
         assert parse_language(code.lower()) == code
         assert parse_language(name) == code
-        assert english_name(code) == name
 
 
 def test_every_alias_leads_to_a_code() -> None:
@@ -308,11 +307,6 @@ def test_an_ambiguous_language_has_several_candidates_and_a_precise_one_has_one(
     assert language_candidates("zh") == ("zho_Hans", "zho_Hant")
     assert language_candidates("zh-TW") == ("zho_Hant",)
     assert language_candidates("nothing") == ()
-
-
-def test_a_code_of_another_table_is_its_own_name() -> None:
-    """A model's own code has no English name to show."""
-    assert english_name("my_code") == "my_code"
 
 
 @given(st.text() | st.from_regex(r"[a-zA-Z]{1,9}([-_][a-zA-Z0-9]{0,9}){0,4}", fullmatch=True))
