@@ -8,7 +8,17 @@ from handler import model_folder
 from handler.errors import SettingsError, UnsupportedLanguageError, shorten
 from handler.languages import parse_language
 from handler.manifest import Manifest, check_files, read_manifest
-from handler.settings import AUTO, ComputeType, Device, Family, Load, ModelSettings, Settings, own_or_common
+from handler.settings import (
+    AUTO,
+    LARGEST_BEAM,
+    ComputeType,
+    Device,
+    Family,
+    Load,
+    ModelSettings,
+    Settings,
+    own_or_common,
+)
 
 _Language = TypeVar("_Language", str, str | None)
 
@@ -45,6 +55,8 @@ class ModelSpec:
     no_repeat_ngram_size: int
     max_source_tokens: int
     max_target_tokens: int
+    max_beam_size: int
+    """Widest beam a request may ask for."""
 
     @property
     def demo(self) -> bool:
@@ -118,6 +130,11 @@ def _resolve(name: str, table: ModelSettings, folder: Path, settings: Settings) 
     family = _family(key, folder, table, manifest)
     languages = model_folder.languages(key, folder, manifest, family)
     positions = DEFAULT_POSITIONS[family]
+    max_beam_size = manifest.max_beam_size if manifest else LARGEST_BEAM
+    beam_size = own_or_common(table.beam_size, settings.beam_size)
+    if beam_size > max_beam_size:
+        message = f"{key}.beam_size: {beam_size}, and the model's vocabulary allows at most {max_beam_size}"
+        raise SettingsError(message)
     return ModelSpec(
         id=name,
         path=folder,
@@ -135,12 +152,13 @@ def _resolve(name: str, table: ModelSettings, folder: Path, settings: Settings) 
         intra_threads=own_or_common(table.intra_threads, settings.intra_threads),
         source_lang=_language(f"{key}.source_lang", own_or_common(table.source_lang, settings.source_lang), languages),
         target_lang=_language(f"{key}.target_lang", own_or_common(table.target_lang, settings.target_lang), languages),
-        beam_size=own_or_common(table.beam_size, settings.beam_size),
+        beam_size=beam_size,
         length_penalty=own_or_common(table.length_penalty, settings.length_penalty),
         repetition_penalty=own_or_common(table.repetition_penalty, settings.repetition_penalty),
         no_repeat_ngram_size=own_or_common(table.no_repeat_ngram_size, settings.no_repeat_ngram_size),
         max_source_tokens=own_or_common(table.max_source_tokens, manifest.max_source_tokens if manifest else positions),
         max_target_tokens=own_or_common(table.max_target_tokens, manifest.max_target_tokens if manifest else positions),
+        max_beam_size=max_beam_size,
     )
 
 

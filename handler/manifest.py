@@ -31,6 +31,8 @@ class Manifest:
     demo: bool
     description: str
     source_id: str
+    source_revision: str
+    """The Hub's commit, else a hash of the source's files."""
     license: str
     languages: tuple[str, ...]
     """FLORES-200 codes the model was baked with; empty where the family has no language codes."""
@@ -39,6 +41,10 @@ class Manifest:
     max_source_tokens: int
     """Encoder positions, special tokens counted."""
     max_target_tokens: int
+    max_beam_size: int
+    """Widest beam the vocabulary allows."""
+    quantization: str
+    """On disk, in CTranslate2's words."""
     files: Mapping[str, FileEntry]
 
 
@@ -50,28 +56,49 @@ def read_manifest(folder: Path) -> Manifest | None:
     """
     path = folder / MANIFEST_NAME
     try:
-        data = json.loads(path.read_bytes())
+        text = path.read_bytes()
     except FileNotFoundError:
         return None
-    except (OSError, ValueError) as error:
-        message = f"{path}: not readable as JSON: {error}"
+    except OSError as error:
+        message = f"{path}: {error.strerror}"
         raise ManifestError(message) from None
+    return parse_manifest(text, where=str(path))
+
+
+def parse_manifest(text: bytes, *, where: str) -> Manifest:
+    """Return the manifest that ``text`` holds.
+
+    Raises:
+        ManifestError: It is not a manifest of the version this server reads.
+    """
     try:
-        return _parse(data)
+        return _parse(json.loads(text))
     except KeyError as error:
-        message = f"{path}: the key {error} is missing"
-        raise ManifestError(message) from None
+        message = f"{where}: the key {error} is missing"
+    except UnicodeDecodeError:
+        message = f"{where}: not readable as JSON: not UTF-8"
+    except json.JSONDecodeError as error:
+        message = f"{where}: not readable as JSON: {error}"
+    except RecursionError:
+        message = f"{where}: not readable as JSON: nested too deeply"
     except (TypeError, ValueError, AttributeError) as error:
-        message = f"{path}: {error}"
-        raise ManifestError(message) from None
+        message = f"{where}: {error}"
+    raise ManifestError(message)
 
 
 def _parse(data: Mapping[str, Any]) -> Manifest:
+    for name in data["files"]:
+        if "/" in name or name in {"", ".", ".."}:
+            message = f"files lists {name!r}, which is not the name of a file beside the manifest"
+            raise ValueError(message)
     if "model.bin" not in data["files"]:
         message = "files does not list model.bin"
         raise ValueError(message)
     if data["schema_version"] != SCHEMA_VERSION:
         message = f"schema_version is {data['schema_version']!r}; this server reads {SCHEMA_VERSION}"
+        raise ValueError(message)
+    if data["tokenizer"] not in data["files"]:
+        message = f"tokenizer is {data['tokenizer']!r}, which files does not list"
         raise ValueError(message)
     if data["family"] not in get_args(Family):
         message = f"family is {data['family']!r}; allowed: {', '.join(get_args(Family))}"
@@ -82,11 +109,14 @@ def _parse(data: Mapping[str, Any]) -> Manifest:
         demo=bool(data.get("demo", False)),
         description=str(data.get("description", "")),
         source_id=str(data["source"]["id"]),
+        source_revision=str(data["source"]["revision"]),
         license=str(data["license"]),
         languages=tuple(data["languages"]),
         tokenizer=str(data["tokenizer"]),
         max_source_tokens=int(data["limits"]["max_source_tokens"]),
         max_target_tokens=int(data["limits"]["max_target_tokens"]),
+        max_beam_size=int(data["limits"]["max_beam_size"]),
+        quantization=str(data["quantization"]),
         files={name: FileEntry(size=entry["size"], sha256=entry["sha256"]) for name, entry in data["files"].items()},
     )
 

@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from handler.errors import ManifestError, SettingsError, shorten
@@ -11,7 +11,7 @@ from handler.settings import Family
 
 MODEL_FILE = "model.bin"
 VOCABULARY_FILE = "shared_vocabulary.json"
-_TOKENIZER_NAMES = {
+TOKENIZER_NAMES = {
     "nllb": ("sentencepiece.bpe.model", "sentencepiece.model"),
     "t5": ("spiece.model", "sentencepiece.model"),
 }
@@ -81,7 +81,7 @@ def tokenizer_file(key: str, folder: Path, given: Path | None, manifest: Manifes
         if not given.is_dir():
             message = f"{key}: there is no file or folder {given}"
             raise SettingsError(message)
-    names = (manifest.tokenizer,) if manifest and given is None else _TOKENIZER_NAMES[family]
+    names = (manifest.tokenizer,) if manifest and given is None else TOKENIZER_NAMES[family]
     place = given or folder
     for name in names:
         if is_file(place / name, key):
@@ -100,11 +100,16 @@ def languages(key: str, folder: Path, manifest: Manifest | None, family: Family)
         return ()
     if manifest is not None:
         return manifest.languages
-    codes = tuple(filter(_LANGUAGE_TOKEN.fullmatch, _vocabulary(key, folder)))
+    codes = language_codes(_vocabulary(key, folder))
     if not codes:
         message = f"{key}.model_type: {folder / VOCABULARY_FILE} holds no language code, so this is not an NLLB model"
         raise SettingsError(message)
     return codes
+
+
+def language_codes(vocabulary: Iterable[str]) -> tuple[str, ...]:
+    """Return the tokens of a vocabulary that are language codes of NLLB's form."""
+    return tuple(filter(_LANGUAGE_TOKEN.fullmatch, vocabulary))
 
 
 def _vocabulary(key: str, folder: Path) -> Sequence[str]:

@@ -14,16 +14,20 @@ def decoding_options(request: ChatCompletionRequest, spec: ModelSpec, *, max_cho
     """Return the search that ``request`` asks for, the model's configured one where it asks for nothing.
 
     Raises:
-        InvalidRequestError: ``n`` is above ``max_choices``.
+        InvalidRequestError: ``n`` is above ``max_choices``, or the beam is wider than the model takes.
     """
     n = request.n or 1
     if n > max_choices:
         message = f"'n' is {n}; the limit is {max_choices}."
         raise InvalidRequestError(message, param="n")
+    beam_size = own_or_common(request.beam_size, spec.beam_size)
+    if beam_size > spec.max_beam_size:
+        message = f"'beam_size' is {beam_size}; the limit of this model is {spec.max_beam_size}."
+        raise InvalidRequestError(message, param="beam_size")
     limits = [limit for limit in (request.max_tokens, request.max_completion_tokens) if limit is not None]
     sampling = _asks_for_sampling(request)
     return DecodingOptions(
-        beam_size=own_or_common(request.beam_size, spec.beam_size),
+        beam_size=beam_size,
         length_penalty=own_or_common(request.length_penalty, spec.length_penalty),
         repetition_penalty=_penalty(request) * own_or_common(request.repetition_penalty, spec.repetition_penalty),
         no_repeat_ngram_size=own_or_common(request.no_repeat_ngram_size, spec.no_repeat_ngram_size),

@@ -18,7 +18,7 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
-from handler.settings import Family
+from handler.settings import LARGEST_BEAM, Family
 
 Fraction = Annotated[float, Field(allow_inf_nan=False)]
 JsonObject = dict[str, Any]
@@ -193,7 +193,7 @@ class ChatCompletionRequest(_Request):
     """FLORES-200 code, ISO or BCP-47 tag, English name, or ``auto``."""
     target_lang: str | None = None
     """FLORES-200 code, ISO or BCP-47 tag or English name."""
-    beam_size: Annotated[StrictInt, Field(ge=1, le=32)] | None = None
+    beam_size: Annotated[StrictInt, Field(ge=1, le=LARGEST_BEAM)] | None = None
     length_penalty: Annotated[Fraction, Field(ge=-10, le=10)] | None = None
     repetition_penalty: Annotated[Fraction, Field(ge=0.01, le=10)] | None = None
     no_repeat_ngram_size: Annotated[StrictInt, Field(ge=0, le=100)] | None = None

@@ -63,7 +63,9 @@ RepetitionPenalty = Annotated[float, Field(ge=0.01, le=10)]
 Threads = Annotated[PositiveInt, Field(le=256)]
 IntraThreads = Annotated[NonNegativeInt, Field(le=256)]
 """OpenMP crashes the process when it cannot start as many as it is told to."""
-BeamSize = Annotated[PositiveInt, Field(le=32)]
+LARGEST_BEAM = 32
+"""Wider ones cost memory and time, and translations get no better."""
+BeamSize = Annotated[PositiveInt, Field(le=LARGEST_BEAM)]
 
 
 class ModelSettings(BaseModel):

@@ -1,7 +1,8 @@
 """SentencePiece tokenizers with the special tokens each model family was trained with.
 
 What a user types is text: a typed ``</s>`` or ``fra_Latn`` is split into ordinary pieces, never read as a control
-token. T5's sentinels (``<extra_id_0>``) and MADLAD's target tags (``<2de>``) are the one exception, for T5 alone.
+token. T5's sentinels (``<extra_id_0>``) are the one exception, for T5 alone; MADLAD's target tags (``<2de>``) are
+symbols of its SentencePiece model and so need none.
 """
 
 import re
@@ -17,8 +18,7 @@ EOS = "</s>"
 UNK = "<unk>"
 _CONTROL_TOKENS = frozenset({"<s>", EOS, "<pad>", UNK, "<mask>"})
 
-# T5's sentinels anywhere; MADLAD's tag at the start alone, where the model was trained to read it.
-_T5_SYMBOL = re.compile(r"<extra_id_[0-9]{1,2}>|\A\s*<2[A-Za-z_]{2,12}>")
+_SENTINEL = re.compile(r"<extra_id_[0-9]{1,2}>")
 
 
 class Tokenizer(Protocol):
@@ -95,14 +95,9 @@ class T5Tokenizer:
 
     def _tokens(self, text: str) -> Iterator[str]:
         end = 0
-        for match in _T5_SYMBOL.finditer(text):
-            symbol = match.group().strip()
-            if symbol.startswith("<extra_id_"):
-                symbol = self._sentinel_prefix + symbol
-            elif symbol not in self._pieces:
-                continue
+        for match in _SENTINEL.finditer(text):
             yield from self._pieces.encode(text[end : match.start()])
-            yield symbol
+            yield self._sentinel_prefix + match.group()
             end = match.end()
         yield from self._pieces.encode(text[end:])
 

@@ -17,7 +17,7 @@ T5 = T5Tokenizer(DEMO_MODELS / "t5-demo" / "spiece.model")
 CONTROL = {"<s>", "</s>", "<pad>", "<unk>", "<mask>", "fra_Latn", "eng_Latn"}
 
 
-def _sentencepiece(folder: Path, *, user_defined: Sequence[str] = (), control: Sequence[str] = ()) -> Path:
+def _sentencepiece(folder: Path, *, user_defined: Sequence[str] = ()) -> Path:
     """Train a SentencePiece model of T5's layout with symbols of its own."""
     model = io.BytesIO()
     SentencePieceTrainer.train(
@@ -30,7 +30,6 @@ def _sentencepiece(folder: Path, *, user_defined: Sequence[str] = (), control: S
         unk_id=2,
         bos_id=-1,
         user_defined_symbols=list(user_defined),
-        control_symbols=list(control),
         minloglevel=2,
     )
     path = folder / "spiece.model"
@@ -98,14 +97,15 @@ def test_mt5_keeps_its_sentinels_among_the_pieces(tmp_path: Path) -> None:
     assert mt5.decode(tokens) == "how <extra_id_0> you"
 
 
-@pytest.mark.parametrize("kind", ["user_defined", "control"])
 @pytest.mark.parametrize("text", ["<2de> how are you", "  <2de>how are you"], ids=["space", "no space"])
-def test_madlads_tag_is_one_token(tmp_path: Path, kind: str, text: str) -> None:
-    """However the SentencePiece model declares the tag, and however it is spaced."""
-    path = _sentencepiece(tmp_path, **{kind: ["<2de>"]})
-    madlad, plain = T5Tokenizer(path), T5Tokenizer(path)
+def test_madlads_tag_is_one_token(tmp_path: Path, text: str) -> None:
+    """It is a symbol of the SentencePiece model, which puts a word boundary before it as it did in training."""
+    madlad = T5Tokenizer(_sentencepiece(tmp_path, user_defined=["<2de>"]))
 
-    assert madlad.encode(text) == ["<2de>", *plain.encode("how are you")]
+    tokens = madlad.encode(text)
+
+    assert tokens[:2] == ["▁", "<2de>"]
+    assert madlad.decode(tokens[2:]) == "how are you"
 
 
 def test_a_tag_the_model_does_not_have_is_text() -> None:

@@ -9,6 +9,10 @@ class TranslationResult:
     scores: list[float]
     attention: list[list[list[float]]]
 
+class ScoringResult:
+    tokens: list[str]
+    log_probs: list[float]
+
 class GenerationStepResult:
     batch_id: int
     is_last: bool
@@ -65,3 +69,13 @@ class Translator:
         sampling_temperature: float = 1,
         callback: Callable[[GenerationStepResult], bool] | None = None,
     ) -> list[TranslationResult]: ...
+    def score_batch(
+        self,
+        source: Sequence[Sequence[str]],
+        target: Sequence[Sequence[str]],
+        *,
+        max_batch_size: int = 0,
+        batch_type: str = "examples",
+        max_input_length: int = 1024,
+        offset: int = 0,
+    ) -> list[ScoringResult]: ...

@@ -1,0 +1,4 @@
+from typing import Any
+
+common_spec: Any
+transformer_spec: Any
