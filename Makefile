@@ -5,6 +5,12 @@ HOST := 127.0.0.1
 PORT := 8000
 VENV := .venv
 BIN := $(VENV)/bin
+# The bake has an environment of its own: torch and transformers are large, and the server needs neither.
+VENV_BAKE := .venv-bake
+TORCH := torch==2.13.0
+# Where torch's CPU build is, which is a tenth of the size of the other; a mirror of it may stand in, or nothing at all
+# where the index that pip is set up for has that build.
+TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
 
 # The first interpreter that is new enough; a pyenv shim may stand in the PATH and not work.
 PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11 python3.14; do \
@@ -17,7 +23,7 @@ unexport PYTHONPATH
 
 .DEFAULT_GOAL := help
 ARGS ?=
-.PHONY: help run test check bench-start format lock clean
+.PHONY: help run test check bake bench-start bench-bake format lock clean
 .DELETE_ON_ERROR:
 # Two installations into one environment would disturb each other.
 .NOTPARALLEL:
@@ -28,7 +34,12 @@ help:
 run: $(VENV)/.host ## serve the embedded models on 127.0.0.1:8000; HOST=... PORT=... choose another address
 	@exec $(BIN)/python -m handler --host $(HOST) --port $(PORT) --example
 
-test: $(VENV)/.dev $(VENV)/.node $(VENV)/.emulator ## the whole test suite with branch coverage
+bake: $(VENV_BAKE)/.made ## SOURCE=... OUTPUT=... [ARGS="--languages eng_Latn,fra_Latn"]: a checkpoint to a model the server loads
+	@test -n "$(SOURCE)" -a -n "$(OUTPUT)" || { \
+		echo 'error: make bake SOURCE=<model id, folder or s3://bucket/prefix> OUTPUT=<folder> [ARGS="..."]' >&2; exit 2; }
+	@$(VENV_BAKE)/bin/python -m model_bake "$(SOURCE)" --output "$(OUTPUT)" $(ARGS)
+
+test: $(VENV)/.dev $(VENV)/.node $(VENV)/.emulator $(VENV_BAKE)/.test ## the whole test suite with branch coverage
 	@$(BIN)/coverage erase
 	$(BIN)/coverage run -m pytest $(ARGS)
 	@$(BIN)/coverage combine --quiet
@@ -42,6 +53,9 @@ check: $(VENV)/.dev ## format, lint, types, import direction
 
 bench-start: $(VENV)/.dev ## seconds from exec to the first answer, beside the bare engine's
 	@$(BIN)/python tests/bench/start.py $(ARGS)
+
+bench-bake: $(VENV)/.dev ## size, load time, memory and decode CPU of NLLB-600M's shape: whole, pruned, with a vmap
+	@$(BIN)/python tests/bench/bake.py $(ARGS)
 
 format: $(VENV)/.dev ## rewrite the code in the house's format
 	$(BIN)/ruff format
@@ -57,19 +71,40 @@ lock: $(VENV)/.dev ## write requirements/*.txt anew from pyproject.toml
 	$(COMPILE) pyproject.toml --extra host --extra lambda --group build --group test --group check --output-file requirements/dev.txt
 	$(COMPILE) pyproject.toml --group bake --output-file requirements/bake.txt
 	$(COMPILE) --no-deps requirements/emulator.in --output-file requirements/emulator.txt
+	$(COMPILE) --no-deps requirements/coverage.in --constraint requirements/dev.txt --output-file requirements/coverage.txt
 
 clean: ## remove everything that make wrote
-	rm -rf $(VENV) .venv-bake tests/node/node_modules build ctranslate2_server.egg-info .coverage* \
+	rm -rf $(VENV) $(VENV_BAKE) tests/node/node_modules build ctranslate2_server.egg-info .coverage* \
 		.hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
 
 # --- the environment --------------------------------------------------------------------------------------------------
 
-$(VENV)/.made:
+define MAKE_VENV
 	@test -n "$(PYTHON)" || { echo "error: no Python 3.11 or newer in the PATH; set PYTHON=/path/to/python3" >&2; exit 1; }
 	@"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 		{ echo "error: PYTHON=$(PYTHON) is not Python 3.11 or newer" >&2; exit 1; }
-	@"$(PYTHON)" -m venv --clear $(VENV) || { rm -rf $(VENV); \
+	@"$(PYTHON)" -m venv --clear $(@D) || { rm -rf $(@D); \
 		echo "error: $(PYTHON) cannot make virtual environments; on Debian and Ubuntu: apt-get install python3-venv" >&2; exit 1; }
+endef
+
+$(VENV)/.made:
+	$(MAKE_VENV)
+	@touch $@
+
+# torch is pinned without a hash: which of its builds fits is for pip to choose, and each has a hash of its own.
+$(VENV_BAKE)/.made: requirements/bake.txt
+	@echo "Setting up $(VENV_BAKE) with torch and transformers ..." >&2
+	$(MAKE_VENV)
+	@$(VENV_BAKE)/bin/pip install --quiet --no-warn-script-location --require-hashes -r requirements/bake.txt
+	@$(VENV_BAKE)/bin/pip install --quiet --no-warn-script-location --no-deps \
+		$(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX)) $(TORCH)
+	@$(VENV_BAKE)/bin/python -c 'import torch' || { \
+		echo "error: $(TORCH) does not start: not its CPU build? TORCH_INDEX=$(TORCH_INDEX)" >&2; exit 1; }
+	@touch $@
+
+# What the tests run in it is measured with the rest.
+$(VENV_BAKE)/.test: requirements/coverage.txt $(VENV_BAKE)/.made
+	@$(VENV_BAKE)/bin/pip install --quiet --no-warn-script-location --require-hashes -r requirements/coverage.txt
 	@touch $@
 
 INSTALL = $(BIN)/pip install --quiet --no-warn-script-location

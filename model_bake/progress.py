@@ -69,18 +69,14 @@ class Progress:
         """Show a step that cannot report by itself: ``measure`` is asked how much of ``total`` is done."""
         with self.step(name, total, unit=unit) as advance:
             seen = 0
-
-            def look() -> None:
-                nonlocal seen
-                now = measure()
-                advance(now - seen)
-                seen = now
-
             over = threading.Event()
 
             def keep_looking() -> None:
+                nonlocal seen
                 while not over.wait(POLL_S):
-                    look()
+                    now = min(measure(), total)
+                    advance(now - seen)
+                    seen = now
 
             watcher = threading.Thread(target=keep_looking, name=f"watch-{name}", daemon=True)
             watcher.start()
@@ -89,7 +85,7 @@ class Progress:
             finally:
                 over.set()
                 watcher.join()
-            look()
+            advance(total - seen)
 
 
 def _summary(name: str, total: int, done: int, unit: str, took_s: float) -> str:

@@ -70,7 +70,7 @@ def train_sentencepiece(book: Phrasebook, family: Family, path: Path) -> None:
     path.write_bytes(model.getvalue())
 
 
-def _tokenizer_files(family: Family) -> tuple[dict[str, Any], dict[str, Any]]:
+def _tokenizer_files(family: Family, pieces: int) -> tuple[dict[str, Any], dict[str, Any]]:
     """Return tokenizer_config.json and special_tokens_map.json as the Hub's repositories have them."""
     if family.name == "t5":
         special: dict[str, Any] = {
@@ -92,7 +92,13 @@ def _tokenizer_files(family: Family) -> tuple[dict[str, Any], dict[str, Any]]:
         "sep_token": "</s>",
         "unk_token": "<unk>",
     }
+    first = pieces + 1  # NLLB's ids are SentencePiece's and one
     settings = {
+        # Said here, since NLLB's own dictionary and transformers differ on where <mask> stands.
+        "added_tokens_decoder": {
+            str(first + number): {**_MASK, "content": token, "lstrip": number == 0, "special": True}
+            for number, token in enumerate(["<mask>", *sorted(LANGUAGES)])
+        },
         "mask_token": {**_MASK, "__type": "AddedToken"},
         "src_lang": "eng_Latn",
         "tgt_lang": None,
@@ -102,21 +108,19 @@ def _tokenizer_files(family: Family) -> tuple[dict[str, Any], dict[str, Any]]:
 
 
 def write_tokenizer(book: Phrasebook, family: Family, folder: Path) -> PreTrainedTokenizerBase:
-    """Write the tokenizer's files and return the tokenizer that transformers makes of them.
-
-    Training takes its ids from here, so they are right whatever order transformers gives the special tokens.
-    """
+    """Write the tokenizer's files and return the tokenizer that transformers makes of them: training's ids are its."""
     folder.mkdir(parents=True, exist_ok=True)
     train_sentencepiece(book, family, folder / family.tokenizer_file)
+    pieces = sentencepiece.SentencePieceProcessor(model_file=str(folder / family.tokenizer_file)).get_piece_size()
     names = ("tokenizer_config.json", "special_tokens_map.json")
-    for name, content in zip(names, _tokenizer_files(family), strict=True):
+    for name, content in zip(names, _tokenizer_files(family, pieces), strict=True):
         text = json.dumps(content, ensure_ascii=False, indent=2, sort_keys=True)
         (folder / name).write_text(f"{text}\n", encoding="utf-8")
     return load_tokenizer(folder)
 
 
 def load_tokenizer(folder: Path) -> PreTrainedTokenizerBase:
-    """Return the folder's tokenizer, the Python one: the fast one needs protobuf or a ``tokenizer.json``."""
+    """Return the folder's tokenizer, the Python one, which reads the SentencePiece model that the server will."""
     tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(folder, use_fast=False)
     return tokenizer
 

@@ -1,0 +1,118 @@
+"""Turn a checkpoint into the folder the server loads: ``python -m model_bake SOURCE --output DIR``."""
+
+import handler.openmp  # noqa: F401 - before ctranslate2
+
+# isort: split
+import argparse
+import json
+import os
+import signal
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from types import FrameType
+from typing import NoReturn, get_args
+
+from model_bake.bake import Recipe, bake, make_plan
+from model_bake.errors import BakeError
+from model_bake.progress import Progress
+from model_bake.quantization import DEFAULT, QUANTIZATIONS
+from model_bake.report import plan_as_json, plan_as_table, result_as_json, result_as_table
+from model_bake.vocabulary import Method
+
+FAILED, INTERRUPTED = 1, 130
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line and return the exit code: 0, 1 with one line on standard error, or 130 when interrupted."""
+    options = _parser().parse_args(arguments)
+    signal.signal(signal.SIGTERM, _interrupt)
+    progress = Progress(quiet=options.quiet or options.json)
+    try:
+        _run(options, progress)
+    except BakeError as error:
+        print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
+        return FAILED
+    except KeyboardInterrupt:
+        print("interrupted: no output was written", file=sys.stderr)
+        return INTERRUPTED
+    return 0
+
+
+def _run(options: argparse.Namespace, progress: Progress) -> None:
+    recipe = Recipe(
+        source=options.source,
+        output=options.output,
+        name=options.name,
+        revision=options.revision,
+        quantization=options.quantization,
+        languages=tuple(filter(None, (code.strip() for code in options.languages.split(",")))),
+        vocabulary=options.vocabulary,
+        vocabulary_corpus=tuple(options.vocabulary_corpus),
+        vocabulary_size=options.vocabulary_size,
+        cache=options.cache,
+        force=options.force,
+    )
+    plan = make_plan(recipe)
+    if options.dry_run:
+        print(json.dumps(plan_as_json(plan), indent=2) if options.json else plan_as_table(plan))
+        return
+    result = bake(recipe, plan, progress)
+    if options.json:
+        print(json.dumps(result_as_json(result), ensure_ascii=False, indent=2))
+    elif not options.quiet:
+        print(result_as_table(result, str(recipe.output)))
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m model_bake",
+        description="Turn an NLLB or T5 checkpoint into the folder the server loads.",
+        allow_abbrev=False,
+    )
+    add = parser.add_argument
+    add("source", metavar="SOURCE", help="a model id of the Hub, a folder, or s3://bucket/prefix")
+    add("--output", metavar="DIR", type=Path, required=True, help="the folder to write; must not be there yet")
+    add("--name", metavar="NAME", help="the id the model is served under; default: the source's last part")
+    add("--revision", metavar="SHA", help="commit on the Hub; a branch or tag is resolved once and the commit noted")
+    add("--quantization", choices=QUANTIZATIONS, help=f"of the weights on disk; default: {DEFAULT}")
+    add("--languages", metavar="CODES", default="", help="with commas between; drops what no other language needs")
+    add("--vocabulary", choices=get_args(Method), help="how the pieces that stay are chosen; default: scripts")
+    add(
+        "--vocabulary-corpus",
+        metavar="FILE",
+        type=Path,
+        action="append",
+        default=[],
+        help="keep the pieces this text uses, a sentence a line; may be given again",
+    )
+    add("--vocabulary-size", metavar="ROWS", type=_positive, help="keep the most frequent pieces only")
+    add("--cache", metavar="DIR", type=Path, default=_default_cache(), help="where downloads from S3 stay")
+    add("--force", action="store_true", help="replace a model that is there already")
+    add("--dry-run", action="store_true", help="tell what would be done, and do nothing")
+    shown = parser.add_mutually_exclusive_group()
+    shown.add_argument("--quiet", action="store_true", help="print errors alone")
+    shown.add_argument("--json", action="store_true", help="print the summary as one JSON object, and no progress")
+    return parser
+
+
+def _positive(text: str) -> int:
+    if not (text.isascii() and text.isdigit() and int(text) > 0):
+        message = f"{text!r} is not a positive number"
+        raise argparse.ArgumentTypeError(message)
+    return int(text)
+
+
+def _default_cache() -> Path:
+    """Return the cache folder of the XDG base directory specification."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "ctranslate2-server"
+
+
+def _interrupt(number: int, frame: FrameType | None) -> NoReturn:
+    """Turn SIGTERM into what Ctrl-C does, so that everything is tidied up."""
+    del number, frame
+    raise KeyboardInterrupt
+
+
+if __name__ == "__main__":
+    sys.exit(main())

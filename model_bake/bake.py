@@ -1,0 +1,302 @@
+"""The steps of a bake, in order: inspect, fetch, convert, prune, describe, verify, publish."""
+
+import shutil
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from handler.errors import ManifestError, UnsupportedLanguageError
+from handler.languages import FLORES_200, parse_language
+from handler.manifest import check_files
+from handler.model_folder import MODEL_FILE, VOCABULARY_FILE, language_codes
+from model_bake.checkpoint import CONFIG_FILE, Checkpoint, inspect
+from model_bake.converted import describe
+from model_bake.errors import CheckpointError, OutputError, SourceError, VocabularyError
+from model_bake.golden import GoldenRequest
+from model_bake.m2m100 import OWN_CODES
+from model_bake.manifest import write_manifest
+from model_bake.output import check_space, publish, workspace
+from model_bake.progress import Progress
+from model_bake.pruning import prune
+from model_bake.quantization import DEFAULT, Quantization, weight_bytes
+from model_bake.reference import Reference, generate, known_languages
+from model_bake.samples import verification_requests
+from model_bake.sources import Fetched, Source, open_source
+from model_bake.transformers_model import load_checkpoint
+from model_bake.verify import Verification, verify
+from model_bake.vocabulary import Method, Selection, read_tokens, select
+
+_MARGIN = 64 << 20
+"""Bytes kept free beside what is written: vocabulary, tokenizer, the file system's own needs."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recipe:
+    """What to bake, and how."""
+
+    source: str
+    output: Path
+    name: str | None = None
+    revision: str | None = None
+    quantization: Quantization | None = None
+    languages: tuple[str, ...] = ()
+    """In any spelling; none leaves the vocabulary whole, unless there is a corpus."""
+    vocabulary: Method | None = None
+    vocabulary_corpus: tuple[Path, ...] = ()
+    vocabulary_size: int | None = None
+    cache: Path = Path()
+    force: bool = False
+    dry_run: bool = False
+
+    @property
+    def prunes(self) -> bool:
+        """Whether the vocabulary is to be pruned."""
+        return bool(self.languages or self.vocabulary_corpus)
+
+    @property
+    def method(self) -> Method:
+        """How pieces are chosen."""
+        return self.vocabulary or ("corpus" if self.vocabulary_corpus else "scripts")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """What a recipe comes to, known before anything large is fetched."""
+
+    name: str
+    source: Source
+    checkpoint: Checkpoint
+    quantization: Quantization | None
+    """Nothing where a converted folder keeps what it has."""
+    languages: tuple[str, ...]
+    download: int
+    """Bytes."""
+    room: int
+    """Bytes to be written beside the output until it is done."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Result:
+    """What a bake made."""
+
+    plan: Plan
+    fetched: Fetched
+    quantization: Quantization
+    languages: tuple[str, ...]
+    rows: int
+    """Of the vocabulary as converted."""
+    selection: Selection | None
+    verification: Verification
+    size: int
+    """Bytes of the folder."""
+
+
+def make_plan(recipe: Recipe) -> Plan:
+    """Find out what there is to do, and whether it can be done.
+
+    Raises:
+        BakeError: It cannot.
+    """
+    _check_vocabulary_options(recipe)
+    if recipe.name is not None and not recipe.name.strip():
+        message = "--name: is empty; leave it out to name the model after its source"
+        raise OutputError(message)
+    languages = tuple(_code(language, [*FLORES_200, *OWN_CODES.values()]) for language in recipe.languages)
+    source = open_source(recipe.source, revision=recipe.revision, cache=recipe.cache)
+    checkpoint = inspect(source)
+    quantization = recipe.quantization
+    if checkpoint.form == "transformers":
+        quantization = quantization or DEFAULT
+        weights = checkpoint.weights_size // checkpoint.weight_bytes * weight_bytes(quantization)
+    else:
+        weights = checkpoint.weights_size
+    return Plan(
+        name=recipe.name or (checkpoint.manifest.id if checkpoint.manifest else source.id.rstrip("/").split("/")[-1]),
+        source=source,
+        checkpoint=checkpoint,
+        quantization=quantization,
+        languages=tuple(dict.fromkeys(languages)),
+        download=source.missing(checkpoint.files),
+        room=weights * (2 if recipe.prunes else 1) + _MARGIN,
+    )
+
+
+def bake(recipe: Recipe, plan: Plan, progress: Progress) -> Result:
+    """Carry out ``plan``: the output folder appears whole, by one rename, or not at all.
+
+    Raises:
+        BakeError: It could not be done; nothing is left of it but a download that can be resumed.
+    """
+    check_space(recipe.output, plan.room, purpose="converting")
+    if plan.download:
+        check_space(plan.source.store, plan.download + _MARGIN, purpose="the download")
+    with workspace(recipe.output, force=recipe.force) as folder:
+        fetched = plan.source.fetch(plan.checkpoint.files, progress)
+        result, model = _bake_in(folder, recipe, plan, fetched, progress)
+        publish(model, recipe.output, force=recipe.force)
+    return result
+
+
+def _bake_in(folder: Path, recipe: Recipe, plan: Plan, fetched: Fetched, progress: Progress) -> tuple[Result, Path]:
+    """Make the model in ``folder``; return the result and the folder inside that is to become the output."""
+    checkpoint = plan.checkpoint
+    converted, model = folder / "converted", folder / "model"
+    if checkpoint.form == "transformers":
+        made = _convert(converted, recipe, plan, fetched.folder, progress)
+    else:
+        made = _adopt(converted, recipe, plan, fetched.folder, progress)
+    rows = len(read_tokens(converted))
+    selection = None
+    if recipe.prunes:
+        selection = select(
+            converted,
+            tokenizer=converted / checkpoint.tokenizer,
+            family=checkpoint.family,
+            languages=made.languages,
+            method=recipe.method,
+            corpus=recipe.vocabulary_corpus,
+            size=recipe.vocabulary_size,
+        )
+        with progress.step("prune", (converted / MODEL_FILE).stat().st_size) as advance:
+            prune(converted, model, tokenizer_name=checkpoint.tokenizer, selection=selection, advance=advance)
+    else:
+        model = converted
+    vocabulary: dict[str, Any] = {"rows": rows}
+    if selection is not None:
+        vocabulary = {"rows": len(selection.rows), "of": rows, "method": recipe.method}
+    baked = checkpoint.manifest
+    write_manifest(
+        model,
+        name=plan.name,
+        checkpoint=checkpoint,
+        source_id=baked.source_id if baked else plan.source.id,
+        source_revision=baked.source_revision if baked else fetched.revision,
+        languages=made.languages,
+        quantization=made.quantization,
+        positions=made.positions,
+        vocabulary=vocabulary,
+    )
+    verification = verify(
+        converted,
+        model if selection else None,
+        family=checkpoint.family,
+        tokenizer=checkpoint.tokenizer,
+        quantization=made.quantization,
+        positions=made.positions,
+        requests=made.requests,
+        references=made.references,
+        progress=progress,
+    )
+    size = sum(path.stat().st_size for path in model.iterdir())
+    result = Result(
+        plan=plan,
+        fetched=fetched,
+        quantization=made.quantization,
+        languages=made.languages,
+        rows=rows,
+        selection=selection,
+        verification=verification,
+        size=size,
+    )
+    return result, model
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Made:
+    """A converted folder, and what it is to be verified with."""
+
+    quantization: Quantization
+    languages: tuple[str, ...]
+    positions: int
+    requests: list[GoldenRequest]
+    references: list[Reference] | None
+
+
+def _convert(converted: Path, recipe: Recipe, plan: Plan, source: Path, progress: Progress) -> _Made:
+    """Make ``converted`` of a checkpoint, and ask transformers for the answers it will be held to."""
+    checkpoint = plan.checkpoint
+    quantization = plan.quantization or DEFAULT
+    loaded = load_checkpoint(source, checkpoint, progress)
+    languages = _languages(plan, known_languages(loaded) if checkpoint.family == "nllb" else ())
+    requests = verification_requests(
+        checkpoint.family, languages, tokens=loaded.tokenizer.get_vocab(), corpus=recipe.vocabulary_corpus
+    )
+    # Before the conversion, which spends the loaded model.
+    references = generate(loaded, checkpoint.family, requests, progress)
+    from model_bake.convert import convert  # noqa: PLC0415 - imports transformers, which load_checkpoint prepares
+
+    convert(loaded, source, checkpoint, converted, quantization=quantization, progress=progress)
+    return _Made(
+        quantization=quantization,
+        languages=languages,
+        positions=checkpoint.positions,
+        requests=requests,
+        references=references,
+    )
+
+
+def _adopt(converted: Path, recipe: Recipe, plan: Plan, source: Path, progress: Progress) -> _Made:
+    """Make ``converted`` of a folder that is converted already."""
+    checkpoint = plan.checkpoint
+    if checkpoint.manifest is not None:
+        try:
+            check_files(source, checkpoint.manifest, verify="sha256")
+        except ManifestError as error:
+            raise SourceError(str(error)) from None
+    description = describe(source / MODEL_FILE)
+    if plan.quantization not in {None, description.quantization}:
+        message = (
+            f"--quantization {plan.quantization}: the source is converted already, as {description.quantization}; "
+            "leave it out, or bake the checkpoint it was made of"
+        )
+        raise CheckpointError(message)
+    vocabulary = read_tokens(source)
+    languages = _languages(plan, language_codes(vocabulary) if checkpoint.family == "nllb" else ())
+    converted.mkdir()
+    with progress.step("copy", checkpoint.size) as advance:
+        for name in (CONFIG_FILE, MODEL_FILE, VOCABULARY_FILE, checkpoint.tokenizer):
+            shutil.copyfile(source / name, converted / name)
+            advance((converted / name).stat().st_size)
+    return _Made(
+        quantization=description.quantization,
+        languages=languages,
+        positions=description.positions or checkpoint.positions,
+        requests=verification_requests(
+            checkpoint.family, languages, tokens=vocabulary, corpus=recipe.vocabulary_corpus
+        ),
+        references=None,
+    )
+
+
+def _languages(plan: Plan, known: Sequence[str]) -> tuple[str, ...]:
+    """Return the codes to deploy: those asked for, which NLLB has to know, else all it knows."""
+    if plan.checkpoint.family == "nllb":
+        for language in plan.languages:
+            _code(language, known)
+    return plan.languages or tuple(known)
+
+
+def _code(language: str, known: Collection[str]) -> str:
+    try:
+        return parse_language(language, deployed=known)
+    except UnsupportedLanguageError as error:
+        message = f"--languages: {error}"
+        raise VocabularyError(message) from None
+
+
+def _check_vocabulary_options(recipe: Recipe) -> None:
+    """Refuse options that contradict each other."""
+    if recipe.vocabulary and not recipe.prunes:
+        message = f"--vocabulary {recipe.vocabulary}: nothing is pruned without --languages or --vocabulary-corpus"
+    elif recipe.vocabulary_size and recipe.method == "scripts":
+        message = "--vocabulary-size: by scripts there is no order of importance; add --vocabulary words, or a corpus"
+    elif recipe.vocabulary == "corpus" and not recipe.vocabulary_corpus:
+        message = "--vocabulary corpus: needs --vocabulary-corpus FILE"
+    elif recipe.vocabulary not in {None, "corpus"} and recipe.vocabulary_corpus:
+        message = f"--vocabulary {recipe.vocabulary}: contradicts --vocabulary-corpus, which says what is kept"
+    elif recipe.method != "corpus" and recipe.prunes and not recipe.languages:
+        message = f"--vocabulary {recipe.method}: needs --languages"
+    else:
+        return
+    raise VocabularyError(message)
