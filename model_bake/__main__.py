@@ -13,8 +13,9 @@ from pathlib import Path
 from types import FrameType
 from typing import NoReturn, get_args
 
-from model_bake.bake import Recipe, bake, make_plan
+from model_bake.bake import bake
 from model_bake.errors import BakeError
+from model_bake.plan import Recipe, make_plan
 from model_bake.progress import Progress
 from model_bake.quantization import DEFAULT, QUANTIZATIONS
 from model_bake.report import plan_as_json, plan_as_table, result_as_json, result_as_table

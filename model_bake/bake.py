@@ -1,79 +1,30 @@
 """The steps of a bake, in order: inspect, fetch, convert, prune, describe, verify, publish."""
 
 import shutil
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from handler.errors import ManifestError, UnsupportedLanguageError
-from handler.languages import FLORES_200, parse_language
+from handler.errors import ManifestError
 from handler.manifest import check_files
 from handler.model_folder import MODEL_FILE, VOCABULARY_FILE, language_codes
-from model_bake.checkpoint import CONFIG_FILE, Checkpoint, inspect
+from model_bake.checkpoint import CONFIG_FILE
 from model_bake.converted import describe
-from model_bake.errors import CheckpointError, OutputError, SourceError, VocabularyError
+from model_bake.errors import CheckpointError, SourceError
 from model_bake.golden import GoldenRequest
-from model_bake.m2m100 import OWN_CODES
 from model_bake.manifest import write_manifest
 from model_bake.output import check_space, publish, workspace
+from model_bake.plan import MARGIN, Plan, Recipe, parse_code
 from model_bake.progress import Progress
 from model_bake.pruning import prune
-from model_bake.quantization import DEFAULT, Quantization, weight_bytes
+from model_bake.quantization import DEFAULT, Quantization
 from model_bake.reference import Reference, generate, known_languages
 from model_bake.samples import verification_requests
-from model_bake.sources import Fetched, Source, open_source
+from model_bake.source import Fetched
 from model_bake.transformers_model import load_checkpoint
 from model_bake.verify import Verification, verify
-from model_bake.vocabulary import Method, Selection, read_tokens, select
-
-_MARGIN = 64 << 20
-"""Bytes kept free beside what is written: vocabulary, tokenizer, the file system's own needs."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Recipe:
-    """What to bake, and how."""
-
-    source: str
-    output: Path
-    name: str | None = None
-    revision: str | None = None
-    quantization: Quantization | None = None
-    languages: tuple[str, ...] = ()
-    """In any spelling; none leaves the vocabulary whole, unless there is a corpus."""
-    vocabulary: Method | None = None
-    vocabulary_corpus: tuple[Path, ...] = ()
-    vocabulary_size: int | None = None
-    cache: Path = Path()
-    force: bool = False
-    dry_run: bool = False
-
-    @property
-    def prunes(self) -> bool:
-        """Whether the vocabulary is to be pruned."""
-        return bool(self.languages or self.vocabulary_corpus)
-
-    @property
-    def method(self) -> Method:
-        """How pieces are chosen."""
-        return self.vocabulary or ("corpus" if self.vocabulary_corpus else "scripts")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Plan:
-    """What a recipe comes to, known before anything large is fetched."""
-
-    name: str
-    source: Source
-    checkpoint: Checkpoint
-    quantization: Quantization | None
-    """Nothing where a converted folder keeps what it has."""
-    languages: tuple[str, ...]
-    download: int
-    """Bytes."""
-    room: int
-    """Bytes to be written beside the output until it is done."""
+from model_bake.vocabulary import Selection, read_tokens, select
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,36 +43,6 @@ class Result:
     """Bytes of the folder."""
 
 
-def make_plan(recipe: Recipe) -> Plan:
-    """Find out what there is to do, and whether it can be done.
-
-    Raises:
-        BakeError: It cannot.
-    """
-    _check_vocabulary_options(recipe)
-    if recipe.name is not None and not recipe.name.strip():
-        message = "--name: is empty; leave it out to name the model after its source"
-        raise OutputError(message)
-    languages = tuple(_code(language, [*FLORES_200, *OWN_CODES.values()]) for language in recipe.languages)
-    source = open_source(recipe.source, revision=recipe.revision, cache=recipe.cache)
-    checkpoint = inspect(source)
-    quantization = recipe.quantization
-    if checkpoint.form == "transformers":
-        quantization = quantization or DEFAULT
-        weights = checkpoint.weights_size // checkpoint.weight_bytes * weight_bytes(quantization)
-    else:
-        weights = checkpoint.weights_size
-    return Plan(
-        name=recipe.name or (checkpoint.manifest.id if checkpoint.manifest else source.id.rstrip("/").split("/")[-1]),
-        source=source,
-        checkpoint=checkpoint,
-        quantization=quantization,
-        languages=tuple(dict.fromkeys(languages)),
-        download=source.missing(checkpoint.files),
-        room=weights * (2 if recipe.prunes else 1) + _MARGIN,
-    )
-
-
 def bake(recipe: Recipe, plan: Plan, progress: Progress) -> Result:
     """Carry out ``plan``: the output folder appears whole, by one rename, or not at all.
 
@@ -130,7 +51,7 @@ def bake(recipe: Recipe, plan: Plan, progress: Progress) -> Result:
     """
     check_space(recipe.output, plan.room, purpose="converting")
     if plan.download:
-        check_space(plan.source.store, plan.download + _MARGIN, purpose="the download")
+        check_space(plan.source.store, plan.download + MARGIN, purpose="the download")
     with workspace(recipe.output, force=recipe.force) as folder:
         fetched = plan.source.fetch(plan.checkpoint.files, progress)
         result, model = _bake_in(folder, recipe, plan, fetched, progress)
@@ -273,30 +194,5 @@ def _languages(plan: Plan, known: Sequence[str]) -> tuple[str, ...]:
     """Return the codes to deploy: those asked for, which NLLB has to know, else all it knows."""
     if plan.checkpoint.family == "nllb":
         for language in plan.languages:
-            _code(language, known)
+            parse_code(language, known)
     return plan.languages or tuple(known)
-
-
-def _code(language: str, known: Collection[str]) -> str:
-    try:
-        return parse_language(language, deployed=known)
-    except UnsupportedLanguageError as error:
-        message = f"--languages: {error}"
-        raise VocabularyError(message) from None
-
-
-def _check_vocabulary_options(recipe: Recipe) -> None:
-    """Refuse options that contradict each other."""
-    if recipe.vocabulary and not recipe.prunes:
-        message = f"--vocabulary {recipe.vocabulary}: nothing is pruned without --languages or --vocabulary-corpus"
-    elif recipe.vocabulary_size and recipe.method == "scripts":
-        message = "--vocabulary-size: by scripts there is no order of importance; add --vocabulary words, or a corpus"
-    elif recipe.vocabulary == "corpus" and not recipe.vocabulary_corpus:
-        message = "--vocabulary corpus: needs --vocabulary-corpus FILE"
-    elif recipe.vocabulary not in {None, "corpus"} and recipe.vocabulary_corpus:
-        message = f"--vocabulary {recipe.vocabulary}: contradicts --vocabulary-corpus, which says what is kept"
-    elif recipe.method != "corpus" and recipe.prunes and not recipe.languages:
-        message = f"--vocabulary {recipe.method}: needs --languages"
-    else:
-        return
-    raise VocabularyError(message)

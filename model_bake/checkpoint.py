@@ -12,8 +12,9 @@ from handler.errors import ManifestError
 from handler.manifest import MANIFEST_NAME, Manifest, parse_manifest
 from handler.model_folder import MODEL_FILE, TOKENIZER_NAMES, VOCABULARY_FILE, language_codes
 from handler.settings import Family
+from model_bake.checksums import CHECKSUMS
 from model_bake.errors import CheckpointError
-from model_bake.sources import CHECKSUMS, Source
+from model_bake.source import Source
 
 Form = Literal["transformers", "ctranslate2"]
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from model_bake.errors import OutputError, SourceError
 from model_bake.progress import Advance, Progress
-from model_bake.sources import Fetched
+from model_bake.source import Fetched
 
 os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
 os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")

@@ -2,7 +2,8 @@
 
 from typing import Any
 
-from model_bake.bake import Plan, Result
+from model_bake.bake import Result
+from model_bake.plan import Plan
 from model_bake.progress import format_size
 from model_bake.verify import ModelFigures
 

@@ -16,9 +16,9 @@ from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
+from model_bake.checksums import CHECKSUMS, parse_checksums
 from model_bake.errors import OutputError, SourceError
 from model_bake.progress import Advance, format_size
-from model_bake.sources import CHECKSUMS, parse_checksums
 
 if TYPE_CHECKING:
     from botocore.client import BaseClient

@@ -4,10 +4,11 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from model_bake.checksums import check_folder
 from model_bake.errors import SourceError
 from model_bake.progress import Progress
 from model_bake.s3 import S3Folder
-from model_bake.sources import Fetched, check_folder
+from model_bake.source import Fetched
 
 
 class S3Source:
