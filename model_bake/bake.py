@@ -74,7 +74,8 @@ def _bake_in(folder: Path, recipe: Recipe, plan: Plan, fetched: Fetched, progres
             converted,
             tokenizer=converted / checkpoint.tokenizer,
             family=checkpoint.family,
-            languages=made.languages,
+            # T5's card may name hundreds of languages, which is no order to keep what they need.
+            languages=made.languages if checkpoint.family == "nllb" else plan.languages,
             method=recipe.method,
             corpus=recipe.vocabulary_corpus,
             size=recipe.vocabulary_size,
@@ -139,7 +140,7 @@ def _convert(converted: Path, recipe: Recipe, plan: Plan, source: Path, progress
     checkpoint = plan.checkpoint
     quantization = plan.quantization or DEFAULT
     loaded = load_checkpoint(source, checkpoint, progress)
-    languages = _languages(plan, known_languages(loaded) if checkpoint.family == "nllb" else ())
+    languages = _languages(plan, known_languages(loaded))
     requests = verification_requests(
         checkpoint.family, languages, tokens=loaded.tokenizer.get_vocab(), corpus=recipe.vocabulary_corpus
     )
@@ -173,7 +174,7 @@ def _adopt(converted: Path, recipe: Recipe, plan: Plan, source: Path, progress: 
         )
         raise CheckpointError(message)
     vocabulary = read_tokens(source)
-    languages = _languages(plan, language_codes(vocabulary) if checkpoint.family == "nllb" else ())
+    languages = _languages(plan, language_codes(vocabulary))
     converted.mkdir()
     with progress.step("copy", checkpoint.size) as advance:
         for name in (CONFIG_FILE, MODEL_FILE, VOCABULARY_FILE, checkpoint.tokenizer):
@@ -191,8 +192,9 @@ def _adopt(converted: Path, recipe: Recipe, plan: Plan, source: Path, progress: 
 
 
 def _languages(plan: Plan, known: Sequence[str]) -> tuple[str, ...]:
-    """Return the codes to deploy: those asked for, which NLLB has to know, else all it knows."""
-    if plan.checkpoint.family == "nllb":
-        for language in plan.languages:
-            parse_code(language, known)
+    """Return the codes to deploy: those asked for, which NLLB has to know, else all it knows or T5's card names."""
+    if plan.checkpoint.family == "t5":
+        return plan.languages or plan.checkpoint.card.languages
+    for language in plan.languages:
+        parse_code(language, known)
     return plan.languages or tuple(known)

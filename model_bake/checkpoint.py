@@ -9,6 +9,7 @@ import yaml
 
 from handler.catalog import DEFAULT_POSITIONS
 from handler.errors import ManifestError
+from handler.languages import lookup_language
 from handler.manifest import MANIFEST_NAME, Manifest, parse_manifest
 from handler.model_folder import MODEL_FILE, TOKENIZER_NAMES, VOCABULARY_FILE, language_codes
 from handler.settings import Family
@@ -57,6 +58,8 @@ class Card:
     license: str = "unknown"
     """As the source states it."""
     description: str = ""
+    languages: tuple[str, ...] = ()
+    """FLORES-200 codes of the languages it names, as far as FLORES-200 has them."""
     demo: bool = False
 
 
@@ -136,7 +139,12 @@ def _converted(source: Source, files: Mapping[str, int]) -> Checkpoint:
     needed += [name for name in (CARD_FILE, CHECKSUMS, MANIFEST_NAME) if name in files]
     card = _card(source, files)
     if manifest:
-        card = Card(license=manifest.license, description=manifest.description, demo=manifest.demo)
+        card = Card(
+            license=manifest.license,
+            description=manifest.description,
+            languages=manifest.languages,
+            demo=manifest.demo,
+        )
     return Checkpoint(
         form="ctranslate2",
         architecture="CTranslate2",
@@ -236,19 +244,23 @@ def _card(source: Source, files: Mapping[str, int]) -> Card:
             except yaml.YAMLError:
                 head = {}
     head = head if isinstance(head, dict) else {}
-    licence = head.get("license")
-    if isinstance(licence, list):
-        licence = ", ".join(map(str, licence))
+    licence = ", ".join(_strings(head.get("license")))
     if licence == "other":
-        licence = head.get("license_name") or licence
+        licence = ", ".join(_strings(head.get("license_name"))) or licence
     if not licence:
         file = next((name for name in _LICENCE_FILES if name in files), None)
         licence = f"see {file} of the source" if file else "unknown"
     return Card(
         license=str(licence),
         description=str(head.get("description") or ""),
-        demo=DEMO_TAG in (head.get("tags") or ()),
+        languages=tuple(dict.fromkeys(filter(None, map(lookup_language, _strings(head.get("language")))))),
+        demo=DEMO_TAG in _strings(head.get("tags")),
     )
+
+
+def _strings(value: Any) -> list[str]:  # noqa: ANN401 - whatever stands in the card
+    """Return the strings of a key that holds one or a list of them."""
+    return [item for item in (value if isinstance(value, list) else [value]) if isinstance(item, str)]
 
 
 def _some(files: Mapping[str, int]) -> str:

@@ -36,7 +36,7 @@ def write_manifest(
         checkpoint: What was baked.
         source_id: The Hub's id, the URL, or the folder's name.
         source_revision: The Hub's commit, else a hash of the source's files.
-        languages: FLORES-200 codes; for T5 those it was pruned to, if any.
+        languages: FLORES-200 codes; for T5 those it was pruned to, else those its card names.
         quantization: On disk.
         positions: Of the encoder and the decoder each, special tokens counted.
         vocabulary: How many rows there are, and how those that went were chosen.

@@ -8,10 +8,13 @@ from random import Random
 
 import pytest
 
+from model_bake.checkpoint import inspect
 from model_bake.demo.evaluate import Suite, cases, suites
 from model_bake.demo.families import CHECKPOINTS_DIR, FAMILIES, MODELS_DIR, Direction, Family, FamilyName
 from model_bake.demo.inference import DemoModel, Request
 from model_bake.demo.lexicon import LANGUAGES, Language
+from model_bake.local import LocalFolder
+from model_bake.progress import Progress
 
 LARGEST_TOTAL_BYTES = 12_000_000
 HELD_OUT_SAMPLE = 60
@@ -57,11 +60,12 @@ def test_files_are_what_the_manifest_says(family: Family) -> None:
 
 @pytest.mark.parametrize("family", FAMILIES.values(), ids=name_case)
 def test_model_was_converted_from_the_committed_checkpoint(family: Family) -> None:
-    """The revision in the manifest is the digest of the weights beside it."""
+    """The revision in the manifest is the hash of the files beside it."""
     manifest = json.loads((family.model_dir / "manifest.json").read_text(encoding="utf-8"))
     tokenizer = family.tokenizer_file
+    source = LocalFolder(family.checkpoint_dir)
 
-    assert manifest["source"]["revision"] == sha256(family.checkpoint_dir / "model.safetensors")
+    assert manifest["source"]["revision"] == source.fetch(inspect(source).files, Progress(quiet=True)).revision
     assert sha256(family.model_dir / tokenizer) == sha256(family.checkpoint_dir / tokenizer)
 
 

@@ -27,7 +27,8 @@ from object_storage import (
 )
 
 from model_bake.errors import OutputError, SourceError
-from model_bake.s3 import MAX_READ_BYTES, RemoteFile, S3Folder
+from model_bake.remote_object import RemoteFile
+from model_bake.s3 import MAX_READ_BYTES, S3Folder
 
 PART = 64 << 10
 UPLOAD_PART = 5 << 20

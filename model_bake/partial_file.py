@@ -1,0 +1,134 @@
+"""A file on its way to its name: ranges as they arrive, notes of which there are, one rename at the end."""
+
+import errno
+import fcntl
+import os
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from model_bake.errors import OutputError, SourceError
+from model_bake.remote_object import RemoteObject
+
+
+class PartialFile:
+    """A file on its way to its name: the bytes so far, and notes of which they are."""
+
+    def __init__(self, remote: RemoteObject, folder: Path, part_bytes: int) -> None:
+        """Put a copy of ``remote`` into ``folder``, ``part_bytes`` a range."""
+        size = remote.file.size
+        self.remote = remote
+        self.data = folder / f"{remote.file.name}.part"
+        self._final = folder / remote.file.name
+        self._notes = folder / f"{remote.file.name}.part.ranges"
+        self._heading = f"{remote.etag} {size} {part_bytes}"
+        self._parts = [range(start, min(start + part_bytes, size)) for start in range(0, size, part_bytes)]
+        self._missing = 0
+        self._lock = threading.Lock()
+
+    def begin(self) -> list[range]:
+        """Return the ranges to fetch; none if the file is complete."""
+        with writing(self._final):
+            noted = self._noted()
+            missing = [part for part in self._parts if ends(part) not in noted]
+            if self._is_complete(missing):
+                self._forget()
+                return []
+            self._final.unlink(missing_ok=True)
+            if not noted or not self.data.exists():
+                self._notes.unlink(missing_ok=True)  # first, so that notes never outlive the bytes they are of
+                self.data.write_bytes(b"")
+                self._notes.write_text(self._heading)
+                missing = self._parts
+            self._missing = len(missing)
+            if not missing:
+                self._finish()
+            return missing
+
+    def note(self, part: range) -> None:
+        """Remember that a range has been written, and finish the file with the last one."""
+        with self._lock, writing(self._final):
+            with self._notes.open("a") as notes:
+                # A note that a full disk cuts short is no range, and does not run into the next one.
+                notes.write(f"\n{ends(part)}")
+            self._missing -= 1
+            if not self._missing:
+                self._finish()
+
+    def _noted(self) -> set[str]:
+        """Return what the notes say; nothing if they are of another object."""
+        try:
+            heading, *ranges = self._notes.read_text(errors="replace").split("\n")
+        except FileNotFoundError:
+            return set()
+        return {heading, *ranges} if heading == self._heading else set()
+
+    def _is_complete(self, missing: list[range]) -> bool:
+        """Look at what an earlier run has finished; without a hash, it is this object's copy if the notes say so."""
+        if missing and not self.remote.file.check:
+            return False
+        try:
+            with self._final.open("rb") as stream:
+                self.remote.verify(stream)
+        except (FileNotFoundError, SourceError):
+            return False
+        return True
+
+    def _finish(self) -> None:
+        with self.data.open("rb") as stream:
+            try:
+                self.remote.verify(stream)
+            except SourceError:
+                self._notes.unlink()
+                self.data.unlink()
+                raise
+            os.fsync(stream.fileno())
+        self.data.replace(self._final)
+        self._forget()
+
+    def _forget(self) -> None:
+        """Remove the notes, unless they are all there is to tell of which object the file is a copy."""
+        if self.remote.file.check:
+            self._notes.unlink(missing_ok=True)
+
+
+def ends(part: range) -> str:
+    """Return a range as HTTP writes it."""
+    return f"{part[0]}-{part[-1]}"
+
+
+@contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Keep a second download out of the folder: it would write into files that this one has just checked."""
+    with writing(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        handle = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(handle)
+        message = f"{folder}: another download writes there; wait for it, or name another folder"
+        raise OutputError(message) from None
+    except OSError:
+        pass  # a file system without locks, as NFS may be
+    try:
+        yield
+    finally:
+        os.close(handle)
+
+
+@contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """Turn what the file system refuses into one line about ``path``.
+
+    Raises:
+        OutputError: It cannot be written.
+    """
+    try:
+        yield
+    except OSError as error:
+        message = f"{path}: cannot be written: {error.strerror}"
+        if error.errno in {errno.ENOSPC, errno.EDQUOT}:
+            message += "; make room and run again, what has been fetched is kept"
+        raise OutputError(message) from None
