@@ -212,6 +212,10 @@ def _change(baked: Path, case: str) -> None:
             _edit_manifest(folder, lambda manifest: manifest["files"].pop("model.bin"))
         case "later version":
             _edit_manifest(folder, lambda manifest: manifest.update(schema_version=2))
+        case "outside":
+            _edit_manifest(folder, lambda manifest: manifest["files"].update({"../x": {"size": 1, "sha256": ""}}))
+        case "tokenizer unlisted":
+            _edit_manifest(folder, lambda manifest: manifest.update(tokenizer="../x"))
         case "other family":
             _edit_manifest(folder, lambda manifest: manifest.update(family="bart"))
         case _:
@@ -228,6 +232,8 @@ def _change(baked: Path, case: str) -> None:
         ("no weights", ["manifest.json", "model.bin"]),
         ("later version", ["schema_version", "2", "1"]),
         ("other family", ["'bart'", "nllb, t5"]),
+        ("outside", ["'../x'", "beside the manifest"]),
+        ("tokenizer unlisted", ["tokenizer", "'../x'"]),
         ("wrong type", ["manifest.json"]),
     ],
 )
@@ -254,3 +260,12 @@ def test_hashes_are_checked_on_request(baked: Path) -> None:
     with pytest.raises(ManifestError, match=r"model\.bin: SHA-256"):
         build_catalog(Settings(model_path=baked, verify="sha256"))
     build_catalog(Settings(model_path=baked / "t5-demo", verify="sha256"))
+
+
+def test_a_beam_wider_than_the_vocabulary_allows_stops_the_start(baked: Path) -> None:
+    """A search needs two candidates for each beam; the manifest says how many there can be."""
+    _edit_manifest(baked / "nllb-demo", lambda manifest: manifest["limits"].update(max_beam_size=4))
+
+    build_catalog(Settings(model_path=baked, beam_size=4))
+    with pytest.raises(SettingsError, match=r"models\.nllb-demo\.beam_size: 5, .* at most 4"):
+        build_catalog(Settings(model_path=baked, beam_size=5))

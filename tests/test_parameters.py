@@ -1,5 +1,6 @@
 """Wire parameters to decoding options."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -104,3 +105,13 @@ def test_more_choices_than_allowed_are_refused(spec: ModelSpec) -> None:
     assert _options(spec, n=8).num_hypotheses == 8
     with pytest.raises(InvalidRequestError, match="'n' is 9; the limit is 8"):
         _options(spec, n=9)
+
+
+def test_a_beam_is_as_wide_as_the_model_allows(spec: ModelSpec) -> None:
+    """A small vocabulary has too few candidates for a wide one."""
+    narrow = replace(spec, max_beam_size=4)
+
+    assert _options(narrow, beam_size=4).beam_size == 4
+    with pytest.raises(InvalidRequestError, match="'beam_size' is 5; the limit of this model is 4") as caught:
+        _options(narrow, beam_size=5)
+    assert caught.value.param == "beam_size"

@@ -7,7 +7,6 @@ and decodes on one thread; the models take turns, so that a busy machine slows a
 import argparse
 import json
 import os
-import resource
 import shutil
 import statistics
 import subprocess
@@ -49,8 +48,14 @@ def measure(folder: Path, *, use_vmap: bool) -> None:
                 use_vmap=use_vmap,
             )
             figures[f"beam {beam_size} batch {batch}"] = time.process_time() - began
-    figures["peak_mib"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    figures["peak_mib"] = _peak_mib()
     print(json.dumps(figures))
+
+
+def _peak_mib() -> float:
+    """Return this process's own peak; getrusage also tells that of the process it was forked from."""
+    status = Path("/proc/self/status").read_text(encoding="ascii")
+    return int(status.partition("VmHWM:")[2].split()[0]) / 1024
 
 
 def prepare() -> dict[str, Path]:
@@ -111,7 +116,7 @@ def _print_table(folders: dict[str, Path], runs: dict[str, list[dict[str, float]
     print(f"|---|---|{'---|' * len(keys)}")
     for name, figures in medians.items():
         size = (folders[name] / "model.bin").stat().st_size / 1e6
-        cells = [f"{figures[key]:.2f} ({figures[key] / medians['full'][key]:.2f})" for key in keys]
+        cells = [f"{figures[key]:.3g} ({figures[key] / medians['full'][key]:.2f})" for key in keys]
         print(f"| {name} | {size:.0f} | {' | '.join(cells)} |")
     count = len(next(iter(runs.values())))
     print(
