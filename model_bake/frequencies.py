@@ -67,7 +67,7 @@ _CAPITALISED, _UPPER, _GLUED = 0.3, 0.005, 0.03
 
 In the Parallel Universal Dependencies treebanks (1,000 sentences a language) they are 0.17, 0.005 and 0.03 in English,
 0.12, 0.003 and 0.06 in French, 0.35, 0.005 and 0.02 in German, 0.15, 0.005 and 0.02 in Russian. Capitals count for more
-here, because names are what the rarer words are: of all four languages, more stays at the sizes where 97 % and more does.
+here, because rarer words are names more often: of all four languages more stays, at sizes where 97 % or more does.
 They decide no more than which piece comes first where a size is set.
 """
 

@@ -63,7 +63,7 @@ def prune(
 
 def _pruned(path: Path, total: int, selection: Selection) -> ModelFile:
     """Return the model at ``path`` with the selected rows alone, which are copied when it is written."""
-    rows = np.array(selection.rows)
+    rows = np.array(selection.rows, np.intp)
     model = read_model(path)
     variables = dict(model.variables)
     for layer in _MATRICES:
@@ -71,8 +71,8 @@ def _pruned(path: Path, total: int, selection: Selection) -> ModelFile:
         if name not in variables and name not in model.aliases:
             message = f"{path}: has no {name}, so it is no model of an encoder and a decoder"
             raise CheckpointError(message)
-        if name in variables and variables[name].shape[0] != total:
-            message = f"{path}: {name} has {variables[name].shape[0]} rows, and {VOCABULARY_FILE} {total} tokens"
+        if name in variables and variables[name].shape[:1] != (total,):
+            message = f"{path}: {name} has the shape {variables[name].shape}, and {VOCABULARY_FILE} {total} tokens"
             raise CheckpointError(message)
         for part in (name, f"{name}_scale", f"{layer}/bias"):
             # int8 has a scale for each row, int16 one for all.

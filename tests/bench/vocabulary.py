@@ -1,6 +1,6 @@
 """How many rows of a vocabulary languages keep, by scripts and by words, and how much of their text stays as it was.
 
-``python tests/bench/vocabulary.py`` prints the table. A BPE model of wordfreq's lists in 31 languages and 10 scripts
+``python tests/bench/vocabulary.py`` prints the table. A BPE model of wordfreq's lists in 31 languages and 12 scripts
 stands in for NLLB's, which has four times the pieces and six times the languages: trust the relations rather than the
 rows. Training takes about a minute; the model is kept where ``--keep`` says.
 

@@ -12,7 +12,7 @@ from typing import Any, Literal
 import numpy as np
 import pytest
 from ctranslate2 import Translator
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from sentencepiece import SentencePieceProcessor, SentencePieceTrainer
 
@@ -315,6 +315,7 @@ def fixture_splitter(request: pytest.FixtureRequest, tmp_path_factory: pytest.Te
     return build_splitter(tmp_path_factory.mktemp("splitter"), *request.param)
 
 
+@settings(deadline=None)  # a busy machine is no failure
 @given(data=st.data())
 def test_any_text_is_spelled_with_what_stays(splitter: Splitter, data: st.DataObject) -> None:
     """No new <unk>, only pieces that have a row, the same text; BPE splits as before what loses none of its pieces."""
@@ -354,7 +355,7 @@ def test_a_vocabulary_that_does_not_fit_the_weights_is_refused(tmp_path: Path) -
     source = copy(NLLB, tmp_path / "source")
     (source / "shared_vocabulary.json").write_text(json.dumps([*tokens_of(source), "more"]))
 
-    with pytest.raises(CheckpointError, match=r"has 2006 rows, and shared_vocabulary\.json 2007 tokens"):
+    with pytest.raises(CheckpointError, match=r"has the shape \(2006, 128\), and shared_vocabulary\.json 2007 tokens"):
         prune(source, tmp_path / "target", tokenizer_name=NLLB.tokenizer_file, selection=ALL)
 
     assert not (tmp_path / "target").exists()
