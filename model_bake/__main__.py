@@ -13,6 +13,7 @@ from pathlib import Path
 from types import FrameType
 from typing import NoReturn, get_args
 
+from handler.errors import HandlerError
 from model_bake.bake import bake
 from model_bake.errors import BakeError
 from model_bake.plan import Recipe, make_plan
@@ -31,11 +32,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     progress = Progress(quiet=options.quiet or options.json)
     try:
         _run(options, progress)
-    except BakeError as error:
+    except (BakeError, HandlerError, OSError) as error:
         print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
         return FAILED
     except KeyboardInterrupt:
-        print("interrupted: no output was written", file=sys.stderr)
+        print("interrupted", file=sys.stderr)
         return INTERRUPTED
     return 0
 

@@ -13,6 +13,7 @@ from model_bake.checkpoint import CONFIG_FILE
 from model_bake.converted import describe
 from model_bake.errors import CheckpointError, SourceError
 from model_bake.golden import GoldenRequest
+from model_bake.m2m100 import flores_code, rename_languages
 from model_bake.manifest import write_manifest
 from model_bake.output import check_space, publish, workspace
 from model_bake.plan import MARGIN, Plan, Recipe, parse_code
@@ -38,6 +39,8 @@ class Result:
     rows: int
     """Of the vocabulary as converted."""
     selection: Selection | None
+    corpus: bool
+    """Whether pieces were chosen by the operator's text."""
     verification: Verification
     size: int
     """Bytes of the folder."""
@@ -49,9 +52,10 @@ def bake(recipe: Recipe, plan: Plan, progress: Progress) -> Result:
     Raises:
         BakeError: It could not be done; nothing is left of it but a download that can be resumed.
     """
-    check_space(recipe.output, plan.room, purpose="converting")
+    needs = {recipe.output: plan.room}
     if plan.download:
-        check_space(plan.source.store, plan.download + MARGIN, purpose="the download")
+        needs[plan.source.store] = plan.download + MARGIN
+    check_space(needs, purpose="the bake")
     with workspace(recipe.output, force=recipe.force) as folder:
         fetched = plan.source.fetch(plan.checkpoint.files, progress)
         result, model = _bake_in(folder, recipe, plan, fetched, progress)
@@ -64,7 +68,7 @@ def _bake_in(folder: Path, recipe: Recipe, plan: Plan, fetched: Fetched, progres
     checkpoint = plan.checkpoint
     converted, model = folder / "converted", folder / "model"
     if checkpoint.form == "transformers":
-        made = _convert(converted, recipe, plan, fetched.folder, progress)
+        made = _convert(converted, recipe, plan, _only(folder / "source", fetched.folder, checkpoint.files), progress)
     else:
         made = _adopt(converted, recipe, plan, fetched.folder, progress)
     rows = len(read_tokens(converted))
@@ -74,8 +78,7 @@ def _bake_in(folder: Path, recipe: Recipe, plan: Plan, fetched: Fetched, progres
             converted,
             tokenizer=converted / checkpoint.tokenizer,
             family=checkpoint.family,
-            # T5's card may name hundreds of languages, which is no order to keep what they need.
-            languages=made.languages if checkpoint.family == "nllb" else plan.languages,
+            languages=_spoken(plan, made.languages),
             method=recipe.method,
             corpus=recipe.vocabulary_corpus,
             size=recipe.vocabulary_size,
@@ -87,13 +90,11 @@ def _bake_in(folder: Path, recipe: Recipe, plan: Plan, fetched: Fetched, progres
     vocabulary: dict[str, Any] = {"rows": rows}
     if selection is not None:
         vocabulary = {"rows": len(selection.rows), "of": rows, "method": recipe.method}
-    baked = checkpoint.manifest
     write_manifest(
         model,
         name=plan.name,
         checkpoint=checkpoint,
-        source_id=baked.source_id if baked else plan.source.id,
-        source_revision=baked.source_revision if baked else fetched.revision,
+        source={"id": plan.source.id, "revision": fetched.revision},
         languages=made.languages,
         quantization=made.quantization,
         positions=made.positions,
@@ -118,10 +119,19 @@ def _bake_in(folder: Path, recipe: Recipe, plan: Plan, fetched: Fetched, progres
         languages=made.languages,
         rows=rows,
         selection=selection,
+        corpus=bool(recipe.vocabulary_corpus),
         verification=verification,
         size=size,
     )
     return result, model
+
+
+def _only(folder: Path, source: Path, names: Sequence[str]) -> Path:
+    """Make ``folder`` of links to the files that were checked: transformers reads whatever else lies beside them."""
+    folder.mkdir()
+    for name in names:
+        (folder / name).symlink_to((source / name).absolute())
+    return folder
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -142,7 +152,10 @@ def _convert(converted: Path, recipe: Recipe, plan: Plan, source: Path, progress
     loaded = load_checkpoint(source, checkpoint, progress)
     languages = _languages(plan, known_languages(loaded))
     requests = verification_requests(
-        checkpoint.family, languages, tokens=loaded.tokenizer.get_vocab(), corpus=recipe.vocabulary_corpus
+        checkpoint.family,
+        _spoken(plan, languages),
+        tokens=loaded.tokenizer.get_vocab(),
+        corpus=recipe.vocabulary_corpus,
     )
     # Before the conversion, which spends the loaded model.
     references = generate(loaded, checkpoint.family, requests, progress)
@@ -173,22 +186,33 @@ def _adopt(converted: Path, recipe: Recipe, plan: Plan, source: Path, progress: 
             "leave it out, or bake the checkpoint it was made of"
         )
         raise CheckpointError(message)
-    vocabulary = read_tokens(source)
+    if (description.positions is None) != (checkpoint.family == "t5"):
+        message = (
+            f"{plan.source.id}: the vocabulary is that of {checkpoint.family}, and the weights are of another family"
+        )
+        raise CheckpointError(message)
+    vocabulary = [flores_code(token) or token for token in read_tokens(source)]
     languages = _languages(plan, language_codes(vocabulary))
     converted.mkdir()
     with progress.step("copy", checkpoint.size) as advance:
         for name in (CONFIG_FILE, MODEL_FILE, VOCABULARY_FILE, checkpoint.tokenizer):
             shutil.copyfile(source / name, converted / name)
             advance((converted / name).stat().st_size)
+    rename_languages(converted / VOCABULARY_FILE)
     return _Made(
         quantization=description.quantization,
         languages=languages,
         positions=description.positions or checkpoint.positions,
         requests=verification_requests(
-            checkpoint.family, languages, tokens=vocabulary, corpus=recipe.vocabulary_corpus
+            checkpoint.family, _spoken(plan, languages), tokens=vocabulary, corpus=recipe.vocabulary_corpus
         ),
         references=None,
     )
+
+
+def _spoken(plan: Plan, deployed: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the languages to prune to and to verify with: T5's card may name hundreds, which asks for neither."""
+    return deployed if plan.checkpoint.family == "nllb" else plan.languages
 
 
 def _languages(plan: Plan, known: Sequence[str]) -> tuple[str, ...]:

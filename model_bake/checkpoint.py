@@ -1,8 +1,9 @@
 """What a source holds, told from its small files before anything large is fetched."""
 
 import json
+import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import yaml
@@ -15,6 +16,7 @@ from handler.model_folder import MODEL_FILE, TOKENIZER_NAMES, VOCABULARY_FILE, l
 from handler.settings import Family
 from model_bake.checksums import CHECKSUMS
 from model_bake.errors import CheckpointError
+from model_bake.m2m100 import flores_code
 from model_bake.source import Source
 
 Form = Literal["transformers", "ctranslate2"]
@@ -47,6 +49,8 @@ _NLLB_IDS = "tokenizer.json"
 """Says where NLLB's language codes and ``<mask>`` stand; nothing else of it is used, and T5 needs nothing of it."""
 _M2M100_PIECES = "vocab.json"
 """M2M100's ids: its SentencePiece model numbers the same pieces otherwise."""
+
+_T5_TOKEN = re.compile(r"▁?<extra_id_\d+>|<2\w+>")
 
 _LICENCE_FILES = ("LICENSE", "LICENSE.txt", "LICENSE.md")
 
@@ -83,7 +87,9 @@ class Checkpoint:
     positions: int
     card: Card
     manifest: Manifest | None = None
-    """What an earlier bake wrote."""
+    """What an earlier bake wrote, as the server reads it."""
+    origin: Mapping[str, Any] = field(default_factory=dict)
+    """The same as it stands there: where the model came from is handed on."""
 
 
 def inspect(source: Source) -> Checkpoint:
@@ -133,7 +139,8 @@ def _converted(source: Source, files: Mapping[str, int]) -> Checkpoint:
         message = f"{source.id}: {VOCABULARY_FILE} is not a list of tokens"
         raise CheckpointError(message)
     manifest = _manifest(source, files)
-    family: Family = "nllb" if language_codes(vocabulary) else "t5"
+    family = manifest.family if manifest else _converted_family(source.id, vocabulary)
+    origin = _read_json(source, MANIFEST_NAME) if manifest else {}
     tokenizer = manifest.tokenizer if manifest else _tokenizer(source.id, files, family)
     needed = [CONFIG_FILE, MODEL_FILE, VOCABULARY_FILE, tokenizer]
     needed += [name for name in (CARD_FILE, CHECKSUMS, MANIFEST_NAME) if name in files]
@@ -147,8 +154,8 @@ def _converted(source: Source, files: Mapping[str, int]) -> Checkpoint:
         )
     return Checkpoint(
         form="ctranslate2",
-        architecture="CTranslate2",
-        family=manifest.family if manifest else family,
+        architecture=str(origin.get("architecture", "CTranslate2")),
+        family=family,
         tokenizer=tokenizer,
         weights=(MODEL_FILE,),
         files=_present(source.id, files, needed),
@@ -158,7 +165,21 @@ def _converted(source: Source, files: Mapping[str, int]) -> Checkpoint:
         positions=manifest.max_source_tokens if manifest else DEFAULT_POSITIONS[family],
         card=card,
         manifest=manifest,
+        origin=origin,
     )
+
+
+def _converted_family(where: str, vocabulary: list[str]) -> Family:
+    """Tell the family by the tokens that it alone has: nothing else in a converted folder says it."""
+    if language_codes(vocabulary) or any(map(flores_code, vocabulary)):
+        return "nllb"
+    if any(map(_T5_TOKEN.fullmatch, vocabulary)):
+        return "t5"
+    message = (
+        f"{where}: the vocabulary has no language codes (eng_Latn, __en__), no <extra_id_0> of T5 and no <2de> of MADLAD; "
+        f"supported are {_SUPPORTED}"
+    )
+    raise CheckpointError(message)
 
 
 def _manifest(source: Source, files: Mapping[str, int]) -> Manifest | None:

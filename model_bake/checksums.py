@@ -22,8 +22,12 @@ def check_folder(folder: Path, names: Sequence[str], progress: Progress) -> str:
     Raises:
         SourceError: A file cannot be read, or is not the one that was listed.
     """
-    listed = read_checksums(folder)
-    total = sum((folder / name).stat().st_size for name in names)
+    listed = read_checksums(folder) if CHECKSUMS in names else {}
+    try:
+        total = sum((folder / name).stat().st_size for name in names)
+    except OSError as error:
+        message = f"{error.filename}: {error.strerror}"
+        raise SourceError(message) from None
     with progress.step("check", total) as advance, ThreadPoolExecutor(min(4, os.cpu_count() or 1)) as pool:
         digests = list(pool.map(lambda name: _sha256(folder / name, advance), names))
     found = dict(zip(names, digests, strict=True))

@@ -10,7 +10,7 @@ from ctranslate2.converters import TransformersConverter
 from handler.model_folder import VOCABULARY_FILE
 from model_bake.checkpoint import Checkpoint
 from model_bake.errors import CheckpointError
-from model_bake.m2m100 import flores_code
+from model_bake.m2m100 import flores_code, rename_languages
 from model_bake.progress import Progress
 from model_bake.quantization import Quantization
 from model_bake.transformers_model import LoadedModel
@@ -39,13 +39,15 @@ class _Converter(TransformersConverter):
             spec = self._load()
             spec.validate()
             advance(self._size)
-        unconverted = dict(spec.variables())
+        before = {name: (variable.dtype, variable.num_bytes()) for name, variable in spec.variables().items()}
 
         def quantized() -> int:
             now = spec.variables()
-            return sum(old.num_bytes() for name, old in unconverted.items() if now[name] is not old)
+            return sum(
+                size for name, (dtype, size) in before.items() if isinstance(now[name], str) or now[name].dtype != dtype
+            )
 
-        total = sum(variable.num_bytes() for variable in unconverted.values())
+        total = sum(size for _, size in before.values())
         with self._progress.watch("quantise", total, quantized):
             spec.optimize(quantization=quantization)
         output.mkdir()
@@ -69,7 +71,7 @@ def convert(
     The loaded model is spent afterwards: the converter quantises its weights where they lie.
 
     Raises:
-        CheckpointError: The converter refuses the model, or the vocabulary does not fit it.
+        CheckpointError: The converter refuses the model, or its vocabulary is not the tokenizer's.
     """
     converter = _Converter(folder, loaded, progress, checkpoint.weights_size)
     try:
@@ -78,12 +80,19 @@ def convert(
         message = f"{folder}: CTranslate2's converter refuses the model: {error}"
         raise CheckpointError(message) from None
     shutil.copyfile(folder / checkpoint.tokenizer, output / checkpoint.tokenizer)
-    _rename_languages(output / VOCABULARY_FILE)
+    rename_languages(output / VOCABULARY_FILE)
+    _check_rows(output / VOCABULARY_FILE, loaded)
 
 
-def _rename_languages(path: Path) -> None:
-    """Give M2M100's language tokens (``__en__``) the form of NLLB's, so that the server knows one form only."""
+def _check_rows(path: Path, loaded: LoadedModel) -> None:
+    """Hold every row of the written vocabulary to the id that the checkpoint's tokenizer gives its token."""
     tokens = json.loads(path.read_bytes())
-    renamed = [flores_code(token) or token for token in tokens]
-    if renamed != tokens:
-        path.write_text(json.dumps(renamed, indent=2), encoding="utf-8")
+    ids = loaded.tokenizer.get_vocab()
+    ids |= {
+        token: loaded.tokenizer.convert_tokens_to_ids(token) for token in loaded.tokenizer.additional_special_tokens
+    }
+    for token, row in ids.items():
+        written = tokens[row] if row < len(tokens) else "nothing"
+        if written != (flores_code(token) or token):
+            message = f"row {row} of the converted vocabulary is {written!r}, and the tokenizer has {token!r} there"
+            raise CheckpointError(message)

@@ -10,11 +10,11 @@ from collections.abc import Collection, Iterator, Sequence
 from itertools import count, islice
 from typing import Final, NamedTuple
 
-from handler.languages import language_candidates
+from handler.languages import FLORES_200, language_candidates
 from handler.settings import Family
 
 MOST_REQUESTS: Final = 16
-"""Enough for 32 languages, and no more than a minute of a large model on a CPU."""
+"""Enough for 32 languages; transformers answers 32 times in float32, minutes of a large model on a CPU."""
 
 T5_PROMPTS: Final = (
     "translate English to German: The weather will be much better at the weekend.",
@@ -290,7 +290,7 @@ def golden_requests(family: Family, languages: Sequence[str], *, tags: Collectio
 
     Args:
         family: ``nllb`` is asked for translations between ``languages``, ``t5`` to do what its prompts say.
-        languages: The codes the model is deployed with.
+        languages: The codes the model is deployed with; for T5 those its vocabulary is pruned to, if it is.
         tags: MADLAD's, ``<2de>``: where there are any, T5's prompts are sentences behind one of them.
 
     Raises:
@@ -303,6 +303,8 @@ def golden_requests(family: Family, languages: Sequence[str], *, tags: Collectio
         requests = _translations(list(dict.fromkeys(languages)))
     elif tags:
         requests = _tagged(languages, tags)
+    elif languages:
+        requests = _prompts(languages)
     else:
         requests = (GoldenRequest(prompt) for prompt in T5_PROMPTS)
     return list(dict.fromkeys(islice(requests, MOST_REQUESTS)))  # few languages come to the same request again
@@ -326,6 +328,12 @@ def _translations(languages: Sequence[str]) -> Iterator[GoldenRequest]:
         sent[source] += 1
         seen.update((source, target))
         pairs[source, target] += 1
+
+
+def _prompts(languages: Sequence[str]) -> Iterator[GoldenRequest]:
+    """Ask for translations in T5's own words: other English prompts need pieces that a pruned model lacks."""
+    for text, source, target in _translations(list(dict.fromkeys(languages))):
+        yield GoldenRequest(f"translate {FLORES_200[source]} to {FLORES_200[target]}: {text}")
 
 
 def _tagged(languages: Sequence[str], tags: Collection[str]) -> Iterator[GoldenRequest]:

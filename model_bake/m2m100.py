@@ -1,5 +1,8 @@
 """M2M100's language tokens (``__en__``), which a bake gives the form of NLLB's: the server knows one form only."""
 
+import json
+from pathlib import Path
+
 from handler.languages import lookup_language
 
 OWN_CODES = {"br": "bre_Latn", "fy": "fry_Latn", "ns": "nso_Latn"}
@@ -12,3 +15,12 @@ def flores_code(token: str) -> str | None:
         return None
     code = token[2:-2]
     return OWN_CODES.get(code) or lookup_language(code)
+
+
+def rename_languages(path: Path) -> None:
+    """Give the language tokens in a converted model's list of tokens the form of NLLB's."""
+    tokens = json.loads(path.read_bytes())
+    renamed = [flores_code(token) or token for token in tokens]
+    if renamed != tokens:
+        # As ctranslate2/specs/model_spec.py writes it.
+        path.write_text(json.dumps(renamed, indent=2), encoding="utf-8")

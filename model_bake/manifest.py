@@ -21,8 +21,7 @@ def write_manifest(
     *,
     name: str,
     checkpoint: Checkpoint,
-    source_id: str,
-    source_revision: str,
+    source: Mapping[str, str],
     languages: Sequence[str],
     quantization: Quantization,
     positions: int,
@@ -34,14 +33,17 @@ def write_manifest(
         folder: Holds the model; what stands in it is listed with size and hash.
         name: The id the model is served under.
         checkpoint: What was baked.
-        source_id: The Hub's id, the URL, or the folder's name.
-        source_revision: The Hub's commit, else a hash of the source's files.
+        source: ``id``: the Hub's id, the URL, or the folder's name; ``revision``: the Hub's commit, else a hash of
+            the files. What an earlier bake has written of them, of the tools and of the vocabulary comes first.
         languages: FLORES-200 codes; for T5 those it was pruned to, else those its card names.
         quantization: On disk.
         positions: Of the encoder and the decoder each, special tokens counted.
         vocabulary: How many rows there are, and how those that went were chosen.
     """
-    tools = _TOOLS + (_CHECKPOINT_TOOLS if checkpoint.form == "transformers" else ())
+    names = _TOOLS + (_CHECKPOINT_TOOLS if checkpoint.form == "transformers" else ())
+    # Without the build's own label: torch 2.13.0+cpu and 2.13.0 make the same model.
+    tools = {tool: version(tool).partition("+")[0] for tool in names}
+    before = checkpoint.origin.get("vocabulary", {})
     files = sorted(path for path in folder.iterdir() if path.name != MANIFEST_NAME)
     manifest = {
         "schema_version": SCHEMA_VERSION,
@@ -50,11 +52,11 @@ def write_manifest(
         "architecture": checkpoint.architecture,
         "demo": checkpoint.card.demo,
         "description": checkpoint.card.description,
-        "source": {"id": source_id, "revision": source_revision},
+        "source": dict(checkpoint.origin.get("source", source)),
         "license": checkpoint.card.license,
         "languages": sorted(languages),
         "quantization": quantization,
-        "vocabulary": dict(vocabulary),
+        "vocabulary": dict(before if before.get("rows") == vocabulary["rows"] else vocabulary),
         "limits": {
             "max_source_tokens": positions,
             "max_target_tokens": positions,
@@ -62,8 +64,7 @@ def write_manifest(
             "max_beam_size": min(LARGEST_BEAM, vocabulary["rows"] // 2),
         },
         "tokenizer": checkpoint.tokenizer,
-        # Without the build's own label: torch 2.13.0+cpu and 2.13.0 make the same model.
-        "tools": {tool: version(tool).partition("+")[0] for tool in tools},
+        "tools": dict(checkpoint.origin.get("tools", tools)),
         "files": {path.name: {"size": path.stat().st_size, "sha256": _sha256(path)} for path in files},
     }
     text = json.dumps(manifest, ensure_ascii=False, indent=2)

@@ -1,12 +1,14 @@
 """The folder a bake writes: built under another name beside it, then put in its place by one rename."""
 
+import ctypes
 import errno
 import fcntl
+import glob
 import os
 import shutil
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from model_bake.errors import OutputError
@@ -15,6 +17,9 @@ from model_bake.progress import format_size
 _UNFINISHED = ".baking-"
 _EPOCH = 315_532_800
 """1980-01-01, the earliest date every archive format can hold: what files are dated without ``SOURCE_DATE_EPOCH``."""
+
+_AT_FDCWD, _RENAME_NOREPLACE, _RENAME_EXCHANGE = -100, 1, 2
+"""Of renameat2(2)."""
 
 
 @contextmanager
@@ -30,22 +35,45 @@ def workspace(output: Path, *, force: bool) -> Iterator[Path]:
     _check_target(output, force=force)
     try:
         output.parent.mkdir(parents=True, exist_ok=True)
-        _sweep(output)
-        folder = Path(tempfile.mkdtemp(prefix=f".{output.name}{_UNFINISHED}", dir=output.parent))
+        # One bake at a time looks for leftovers and makes its own folder: it must not be taken for one before it is
+        # locked.
+        with _locked(output.parent):
+            _sweep(output)
+            folder = Path(tempfile.mkdtemp(prefix=f".{output.name}{_UNFINISHED}", dir=output.parent))
+            lock = _locked(folder)
+            lock.__enter__()
     except OSError as error:
         message = f"--output {output}: cannot write into {output.parent}: {error.strerror}"
         raise OutputError(message) from None
-    descriptor = os.open(folder, os.O_RDONLY)
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
         yield folder
     except OSError as error:
-        if error.errno not in {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}:
-            raise
-        message = f"--output {output}: {error.strerror}; {format_size(free_bytes(output))} are free"
+        message = f"--output {output}: {error.strerror or error}; {format_size(free_bytes(output))} are free"
         raise OutputError(message) from None
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+        lock.__exit__(None, None, None)
+
+
+@contextmanager
+def _locked(folder: Path, *, wait: bool = True) -> Iterator[None]:
+    """Hold the lock of a folder, for as long as this process lives at most.
+
+    Raises:
+        BlockingIOError: Another process has it, and ``wait`` is false.
+        OSError: The folder cannot be opened.
+    """
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise
+        except OSError:
+            if not wait:  # a file system without locks, as NFS may be: nothing tells a leftover from work
+                raise BlockingIOError from None
+        yield
+    finally:
         os.close(descriptor)
 
 
@@ -56,57 +84,70 @@ def _check_target(output: Path, *, force: bool) -> None:
     if force and (output == Path.cwd() or output in Path.cwd().parents):
         message = f"--output {output}: this is the working directory, or holds it; name a folder of the model's own"
         raise OutputError(message)
-    if output.is_dir() and any(output.iterdir()):
-        if not force:
-            message = f"--output {output}: is there already; --force replaces it"
-            raise OutputError(message)
-        if not (output / "manifest.json").is_file():
-            message = f"--output {output}: holds no manifest.json, so it is no baked model, and --force leaves it alone"
-            raise OutputError(message)
+    try:
+        empty = not output.is_dir() or not any(output.iterdir())
+    except OSError as error:
+        message = f"--output {output}: {error.strerror}"
+        raise OutputError(message) from None
+    if empty:
+        return
+    if not force:
+        message = f"--output {output}: is there already; --force replaces it"
+        raise OutputError(message)
+    if not (output / "manifest.json").is_file():
+        message = f"--output {output}: holds no manifest.json, so it is no baked model, and --force leaves it alone"
+        raise OutputError(message)
 
 
 def _sweep(output: Path) -> None:
     """Remove what killed bakes of ``output`` have left."""
-    for folder in output.parent.glob(f".{output.name}{_UNFINISHED}*"):
-        descriptor = os.open(folder, os.O_RDONLY)
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    for folder in output.parent.glob(f".{glob.escape(output.name)}{_UNFINISHED}*"):
+        # Another bake is at work in it, or has just removed it.
+        with suppress(BlockingIOError, FileNotFoundError), _locked(folder, wait=False):
             shutil.rmtree(folder, ignore_errors=True)
-        except BlockingIOError:
-            continue  # another bake is at work in it
-        finally:
-            os.close(descriptor)
 
 
 def publish(folder: Path, output: Path, *, force: bool) -> None:
     """Date and sync the files of ``folder`` and give it the name ``output``, by one rename.
 
-    Modes and dates are always the same, so that two bakes of one source make one and the same image layer.
+    Modes and dates are always the same, so that two bakes of one source make one and the same image layer. A model
+    that is replaced changes places with the new one, so that at every moment one of them has the name.
 
     Raises:
-        OutputError: Another bake was faster and ``force`` is not given, or ``SOURCE_DATE_EPOCH`` is no number of
-            seconds.
+        OutputError: Another bake was faster and ``force`` is not given, ``SOURCE_DATE_EPOCH`` is no number of
+            seconds, or the file system cannot replace a folder by one rename.
     """
     output = output.absolute()
     date = _date()
-    _check_target(output, force=force)
     for path in [*sorted(folder.iterdir()), folder]:
         path.chmod(0o755 if path.is_dir() else 0o644)
         os.utime(path, (date, date))
         _sync(path)
+    _check_target(output, force=force)
     if output.is_dir() and any(output.iterdir()):
-        # rename(2) replaces empty folders only: the old model steps aside, and goes when the new one stands.
-        aside = folder.parent / "replaced"
-        output.rename(aside)
-        try:
-            folder.rename(output)
-        except OSError:
-            aside.rename(output)
-            raise
+        _rename(folder, output, _RENAME_EXCHANGE)  # the old one is now in the workspace, and goes with it
     else:
-        folder.rename(output)
-    os.utime(output, (date, date))
+        with suppress(FileNotFoundError):
+            output.rmdir()
+        _rename(folder, output, _RENAME_NOREPLACE)
     _sync(output.parent)
+
+
+def _rename(source: Path, target: Path, flags: int) -> None:
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.renameat2(_AT_FDCWD, os.fsencode(source), _AT_FDCWD, os.fsencode(target), flags) == 0:
+        return
+    code = ctypes.get_errno()
+    if code == errno.EEXIST:
+        message = f"--output {target}: is there already; --force replaces it"
+    elif flags == _RENAME_NOREPLACE and code in {errno.EINVAL, errno.ENOSYS}:
+        source.rename(target)  # a file system without flags, and rename(2) leaves what is not empty alone
+        return
+    elif flags == _RENAME_EXCHANGE:
+        message = f"--output {target}: cannot be replaced by one rename here ({os.strerror(code)}); remove it first"
+    else:
+        raise OSError(code, os.strerror(code), str(target))
+    raise OutputError(message)
 
 
 def _sync(path: Path) -> None:
@@ -123,25 +164,34 @@ def _date() -> int:
     given = os.environ.get("SOURCE_DATE_EPOCH", "")
     if not given:
         return _EPOCH
-    if not given.isascii() or not given.isdigit():
+    if not given.isascii() or not given.isdigit() or len(given) > 10:  # noqa: PLR2004 - until the year 2286
         message = f"SOURCE_DATE_EPOCH: {given[:40]!r} is not a number of seconds since 1970"
         raise OutputError(message)
     return int(given)
 
 
-def check_space(folder: Path, needed: int, *, purpose: str) -> None:
-    """Refuse to start what the disk has no room for.
+def check_space(needs: dict[Path, int], *, purpose: str) -> None:
+    """Refuse to start what the disks have no room for; what shares a disk is added up.
 
     Raises:
-        OutputError: Fewer than ``needed`` bytes are free where ``folder`` is, or will be.
+        OutputError: Fewer bytes are free than are needed where a folder is, or will be.
     """
-    free = free_bytes(folder)
-    if free < needed:
-        message = f"{folder}: {purpose} needs {format_size(needed)}, and {format_size(free)} are free"
-        raise OutputError(message)
+    disks: dict[int, tuple[Path, int]] = {}
+    for folder, needed in needs.items():
+        disk = _existing(folder).stat().st_dev
+        place, before = disks.get(disk, (folder, 0))
+        disks[disk] = (place, before + needed)
+    for folder, needed in disks.values():
+        free = free_bytes(folder)
+        if free < needed:
+            message = f"{folder}: {purpose} needs {format_size(needed)}, and {format_size(free)} are free"
+            raise OutputError(message)
 
 
 def free_bytes(folder: Path) -> int:
     """Return how much can be written where ``folder`` is, or will be."""
-    place = next(place for place in (folder, *folder.absolute().parents) if place.is_dir())
-    return shutil.disk_usage(place).free
+    return shutil.disk_usage(_existing(folder)).free
+
+
+def _existing(folder: Path) -> Path:
+    return next(place for place in (folder, *folder.absolute().parents) if place.is_dir())

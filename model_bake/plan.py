@@ -34,7 +34,6 @@ class Recipe:
     vocabulary_size: int | None = None
     cache: Path = Path()
     force: bool = False
-    dry_run: bool = False
 
     @property
     def prunes(self) -> bool:

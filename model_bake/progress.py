@@ -28,6 +28,10 @@ class Progress:
         if not self._quiet:
             print(line, file=self._stream, flush=True)
 
+    def warn(self, line: str) -> None:
+        """Write one line, when quiet too."""
+        print(f"warning: {line}", file=self._stream, flush=True)
+
     @contextmanager
     def step(self, name: str, total: int, *, unit: str = "B", done: int = 0) -> Iterator[Advance]:
         """Show one step while the block runs.

@@ -30,6 +30,10 @@ class Reference:
     """The greedy answer whole: language code first where there is one, the end where the model came to it."""
     log_probs: tuple[float, ...]
     """Of each of ``forced``, given those before it."""
+    margins: tuple[float, ...]
+    """By how much each of them is likelier than the next best, in log-probability."""
+    prefix: int
+    """Tokens at the head of ``forced`` that are no part of the answer: the language code."""
 
 
 def generate(
@@ -90,13 +94,17 @@ def _generate(model: Any, tokenizer: Any, family: Family, request: GoldenRequest
             forced = ids
         answers[beam_size] = tuple(ids[: -1 if ids[-1:] == [end] else None][len(prefix) :][:MAX_TOKENS])
     logits = model(input_ids=torch.tensor([source]), decoder_input_ids=torch.tensor([start + forced[:-1]])).logits[0]
-    log_probs = logits.log_softmax(-1).gather(1, torch.tensor(forced).unsqueeze(1)).squeeze(1).tolist()
+    distribution = logits.log_softmax(-1)
+    log_probs = distribution.gather(1, torch.tensor(forced).unsqueeze(1)).squeeze(1).tolist()
+    best, second = distribution.topk(2).values.T
     return Reference(
         request=request,
         source=tuple(source),
         answers=answers,
         forced=tuple(forced),
         log_probs=tuple(log_probs),
+        margins=tuple((best - second).tolist()),
+        prefix=len(prefix),
     )
 
 

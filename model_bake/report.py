@@ -3,6 +3,7 @@
 from typing import Any
 
 from model_bake.bake import Result
+from model_bake.frequencies import WORD_LISTS
 from model_bake.plan import Plan
 from model_bake.progress import format_size
 from model_bake.verify import ModelFigures
@@ -103,7 +104,9 @@ def result_as_table(result: Result, output: str) -> str:
             for method in (methods if len(methods) > 1 else ())
         ]
         if selection.coverage is not None:
-            rows.append(("coverage", f"{selection.coverage:.2%} of the reference text is split as before"))
+            counted = [code for code in selection.methods if code in WORD_LISTS]
+            of = "held-out lines" if result.corpus else f"the word lists of {_languages(counted)}"
+            rows.append(("coverage", f"{selection.coverage:.2%} of the pieces in {of} stay"))
     if pruned:
         rows += [
             ("model.bin", f"{format_size(full.size)} -> {format_size(pruned.size)}"),

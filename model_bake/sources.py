@@ -29,10 +29,13 @@ def open_source(name: str, *, revision: str | None, cache: Path) -> Source:
     if name and _is_folder(folder):
         _refuse_revision(name, revision, "a folder")
         return LocalFolder(folder)
+    if "://" in name and not name.startswith("s3://"):
+        message = f"SOURCE {shorten(_without_password(name))}: of URLs only s3://bucket/prefix is allowed"
+        raise SourceError(message)
     if "://" in name:
         from model_bake.s3_source import S3Source  # noqa: PLC0415 - boto3 takes its time
 
-        _refuse_revision(name, revision, "object storage")
+        _refuse_revision(_without_password(name), revision, "object storage")
         return S3Source(name, cache)
     if _PATH.match(name) or not _HUB_ID.fullmatch(name):
         message = (
@@ -49,6 +52,10 @@ def _is_folder(path: Path) -> bool:
         return path.is_dir()
     except OSError:  # a name that is too long
         return False
+
+
+def _without_password(url: str) -> str:
+    return re.sub(r"//.*@", "//...@", url)
 
 
 def _refuse_revision(name: str, revision: str | None, kind: str) -> None:

@@ -33,9 +33,9 @@ class LoadedModel:
 def load_checkpoint(folder: Path, checkpoint: Checkpoint, progress: Progress) -> LoadedModel:
     """Load the checkpoint in ``folder`` with transformers, nothing fetched from anywhere.
 
-    Weights of safetensors and of ``pytorch_model.bin`` are mapped into memory, not copied, where they are float32
-    already. float32 is for accuracy alone: half precision would round the position encodings that are computed, and
-    quantisation would start from rounded weights.
+    Weights that are float32 on disk are mapped into memory; the kernel copies a page when the converter quantises it, so
+    that memory for all of them in float32 is needed in the end. float32 is for accuracy alone: half precision would
+    round the position encodings that are computed, and quantisation would start from rounded weights.
 
     Raises:
         BakeError: torch or transformers is not installed.
@@ -73,17 +73,18 @@ def _load_model(folder: Path, checkpoint: Checkpoint, progress: Progress) -> Any
         for name in checkpoint.weights:
             state |= _read_weights(folder / name, advance)
     try:
-        config = transformers.AutoConfig.from_pretrained(folder)
+        config = transformers.AutoConfig.from_pretrained(folder, trust_remote_code=False)
         model, loading = getattr(transformers, checkpoint.architecture).from_pretrained(
             None, config=config, state_dict=state, dtype=torch.float32, output_loading_info=True
         )
     except (AttributeError, KeyError, OSError, RuntimeError, TypeError, ValueError) as error:
-        message = f"{folder / CONFIG_FILE}: transformers cannot build the model: {_one_line(error)}"
+        message = f"{_origin(folder / CONFIG_FILE)}: transformers cannot build the model: {_one_line(error)}"
         raise CheckpointError(message) from None
     for kind in ("missing_keys", "mismatched_keys"):
         if loading[kind]:
             first = min(map(str, loading[kind]))
-            message = f"{folder}: {len(loading[kind])} weights are {kind.removesuffix('_keys')}, {first} the first"
+            what = f"{len(loading[kind])} weights are {kind.removesuffix('_keys')}, {first} the first"
+            message = f"{_origin(folder / CONFIG_FILE).parent}: {what}"
             raise CheckpointError(message)
     return model.eval()
 
@@ -99,12 +100,12 @@ def _read_weights(path: Path, advance: Advance) -> dict[str, Any]:
     try:
         state = _map_safetensors(path) if path.suffix == ".safetensors" else _map_pickle(path)
     except Exception as error:  # noqa: BLE001 - each format, and the unpickler, has errors of its own for damaged files
-        message = f"{path}: not readable as weights: {_one_line(error)}"
+        message = f"{_origin(path)}: not readable as weights: {_one_line(error)}"
         raise CheckpointError(message) from None
     for name, tensor in state.items():
         for block in tensor.flatten().split(_BLOCK_ELEMENTS):
             if not torch.isfinite(block).all():
-                message = f"{path}: {name} holds values that are not finite, so the weights are damaged"
+                message = f"{_origin(path)}: {name} holds values that are not finite, so the weights are damaged"
                 raise CheckpointError(message)
             advance(block.nbytes)
     return state
@@ -121,6 +122,9 @@ def _map_pickle(path: Path) -> dict[str, Any]:
     """Map a ``pytorch_model.bin``: a zip archive, whose checksums torch itself does not look at."""
     import torch  # noqa: PLC0415
 
+    if not zipfile.is_zipfile(path):
+        message = "neither a zip archive, as torch writes since 1.6, nor whole; save it again with a current torch"
+        raise ValueError(message)
     with zipfile.ZipFile(path) as archive:
         damaged = archive.testzip()
     if damaged:
@@ -138,9 +142,11 @@ def _load_tokenizer(folder: Path, checkpoint: Checkpoint) -> Any:  # noqa: ANN40
         options = _nllb_ids(folder, checkpoint.tokenizer) if checkpoint.family == "nllb" else {}
         # The Python tokenizer reads the very SentencePiece model that the server will; the other one is a translation
         # of it, with other answers for mT5's bytes and MADLAD's tags.
-        return transformers.AutoTokenizer.from_pretrained(folder, use_fast=False, **options)
+        return transformers.AutoTokenizer.from_pretrained(folder, use_fast=False, trust_remote_code=False, **options)
     except Exception as error:  # noqa: BLE001 - anything may be wrong in its files
-        message = f"{folder}: transformers cannot build the tokenizer: {_one_line(error)}"
+        message = (
+            f"{_origin(folder / checkpoint.tokenizer)}: transformers cannot build the tokenizer: {_one_line(error)}"
+        )
         raise CheckpointError(message) from None
 
 
@@ -167,6 +173,11 @@ def _nllb_ids(folder: Path, tokenizer: str) -> dict[str, Any]:
 
 def _read_json(path: Path) -> dict[str, Any]:
     return dict(json.loads(path.read_bytes())) if path.is_file() else {}
+
+
+def _origin(path: Path) -> Path:
+    """Return the file that a link of the workspace stands for, for people to find."""
+    return path.readlink() if path.is_symlink() else path
 
 
 def _one_line(error: Exception) -> str:
