@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, cast, get_args
 
-from handler.errors import ManifestError
+from handler.errors import ManifestError, shorten
 from handler.settings import Family
 
 MANIFEST_NAME = "manifest.json"
@@ -81,14 +81,14 @@ def parse_manifest(text: bytes, *, where: str) -> Manifest:
         message = f"{where}: not readable as JSON: {error}"
     except RecursionError:
         message = f"{where}: not readable as JSON: nested too deeply"
-    except (TypeError, ValueError, AttributeError) as error:
+    except (TypeError, ValueError, AttributeError, OverflowError) as error:
         message = f"{where}: {error}"
     raise ManifestError(message)
 
 
 def _parse(data: Mapping[str, Any]) -> Manifest:
     for name in data["files"]:
-        if "/" in name or name in {"", ".", ".."}:
+        if "/" in name or name in {"", ".", ".."} or not name.isprintable():
             message = f"files lists {name!r}, which is not the name of a file beside the manifest"
             raise ValueError(message)
     if "model.bin" not in data["files"]:
@@ -103,6 +103,13 @@ def _parse(data: Mapping[str, Any]) -> Manifest:
     if data["family"] not in get_args(Family):
         message = f"family is {data['family']!r}; allowed: {', '.join(get_args(Family))}"
         raise ValueError(message)
+    if not data["id"] or not all(isinstance(value, str) for value in (data["id"], *data["languages"])):
+        message = f"id and languages are strings, not {shorten(str(data['id']))} and {shorten(str(data['languages']))}"
+        raise ValueError(message)
+    for name, value in data["limits"].items():
+        if type(value) is not int or value < 1:
+            message = f"limits.{name} is {value!r}; it is a positive number"
+            raise ValueError(message)
     return Manifest(
         id=str(data["id"]),
         family=cast("Family", data["family"]),

@@ -192,6 +192,11 @@ def _adopt(converted: Path, recipe: Recipe, plan: Plan, source: Path, progress: 
         )
         raise CheckpointError(message)
     vocabulary = [flores_code(token) or token for token in read_tokens(source)]
+    if description.rows != (len(vocabulary),):
+        message = (
+            f"{plan.source.id}: {len(vocabulary)} tokens in {VOCABULARY_FILE}, and {description.rows} rows in the model"
+        )
+        raise CheckpointError(message)
     languages = _languages(plan, language_codes(vocabulary))
     converted.mkdir()
     with progress.step("copy", checkpoint.size) as advance:
@@ -219,6 +224,9 @@ def _languages(plan: Plan, known: Sequence[str]) -> tuple[str, ...]:
     """Return the codes to deploy: those asked for, which NLLB has to know, else all it knows or T5's card names."""
     if plan.checkpoint.family == "t5":
         return plan.languages or plan.checkpoint.card.languages
+    if not known:
+        message = f"{plan.source.id}: the vocabulary has no language code, so this is no NLLB model"
+        raise CheckpointError(message)
     for language in plan.languages:
         parse_code(language, known)
     return plan.languages or tuple(known)

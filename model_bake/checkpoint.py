@@ -43,6 +43,8 @@ _WEIGHTS = (
 """Where the Hub keeps weights, in the order of preference: safetensors holds tensors and nothing that could run."""
 
 _HALF = {"float16", "bfloat16"}
+_MOST_POSITIONS = 1 << 16
+"""Far above any of these families; transformers allocates the table of positions before it looks at the weights."""
 
 _TOKENIZER_EXTRAS = ("tokenizer_config.json", "special_tokens_map.json", "added_tokens.json", "generation_config.json")
 _NLLB_IDS = "tokenizer.json"
@@ -104,6 +106,9 @@ def inspect(source: Source) -> Checkpoint:
         message = f"{source.id}: holds no {CONFIG_FILE}, so this is no model; it holds {_some(files)}"
         raise CheckpointError(message)
     config = _read_json(source, CONFIG_FILE)
+    if not isinstance(config, dict):
+        message = f"{source.id}: {CONFIG_FILE} is not an object"
+        raise CheckpointError(message)
     if MODEL_FILE in files and "architectures" not in config:
         return _converted(source, files)
     family, architecture = _family(source.id, config)
@@ -176,7 +181,7 @@ def _converted_family(where: str, vocabulary: list[str]) -> Family:
     if any(map(_T5_TOKEN.fullmatch, vocabulary)):
         return "t5"
     message = (
-        f"{where}: the vocabulary has no language codes (eng_Latn, __en__), no <extra_id_0> of T5 and no <2de> of MADLAD; "
+        f"{where}: the vocabulary has no language codes (eng_Latn, __en__), no <extra_id_0> and no <2de>; "
         f"supported are {_SUPPORTED}"
     )
     raise CheckpointError(message)
@@ -199,15 +204,12 @@ def _read_json(source: Source, name: str) -> Any:  # noqa: ANN401 - whatever sta
         raise CheckpointError(message) from None
 
 
-def _family(where: str, config: Any) -> tuple[Family, str]:  # noqa: ANN401 - whatever stands in config.json
-    if not isinstance(config, dict):
-        message = f"{where}: {CONFIG_FILE} is not an object"
-        raise CheckpointError(message)
-    architectures = config.get("architectures") or []
-    for architecture in architectures if isinstance(architectures, list) else ():
+def _family(where: str, config: Mapping[str, Any]) -> tuple[Family, str]:
+    architectures = _strings(config.get("architectures"))
+    for architecture in architectures:
         if architecture in _FAMILIES:
             return _FAMILIES[architecture], architecture
-    found = ", ".join(map(str, architectures)) or f"model_type {config.get('model_type', 'unknown')!r}"
+    found = ", ".join(architectures) or f"model_type {config.get('model_type', 'unknown')!r}"
     message = f"{where}: the architecture is {found[:200]}; supported are {_SUPPORTED}"
     raise CheckpointError(message)
 
@@ -248,8 +250,8 @@ def _present(where: str, files: Mapping[str, int], names: tuple[str, ...] | list
 def _positions(where: str, config: Mapping[str, Any], family: Family) -> int:
     key = "max_position_embeddings" if family == "nllb" else "n_positions"
     positions = config.get(key, DEFAULT_POSITIONS[family])
-    if not isinstance(positions, int) or positions < 1:
-        message = f"{where}: {CONFIG_FILE} says {key} = {positions!r}; it is a positive number of tokens"
+    if type(positions) is not int or not 1 <= positions <= _MOST_POSITIONS:
+        message = f"{where}: {CONFIG_FILE} says {key} = {positions!r:.40}; allowed are 1 to {_MOST_POSITIONS:,} tokens"
         raise CheckpointError(message)
     return positions
 
@@ -262,7 +264,7 @@ def _card(source: Source, files: Mapping[str, int]) -> Card:
         if text.startswith("---\n"):
             try:
                 head = yaml.safe_load(text[4:].partition("\n---")[0])
-            except yaml.YAMLError:
+            except (yaml.YAMLError, AttributeError, RecursionError, TypeError, ValueError):  # dates that are none, ...
                 head = {}
     head = head if isinstance(head, dict) else {}
     licence = ", ".join(_strings(head.get("license")))

@@ -68,7 +68,7 @@ def write_manifest(
         "files": {path.name: {"size": path.stat().st_size, "sha256": _sha256(path)} for path in files},
     }
     text = json.dumps(manifest, ensure_ascii=False, indent=2)
-    (folder / MANIFEST_NAME).write_text(f"{text}\n", encoding="utf-8")
+    (folder / MANIFEST_NAME).write_text(f"{text}\n", encoding="utf-8", errors="backslashreplace")
 
 
 def _sha256(path: Path) -> str:

@@ -4,6 +4,7 @@ import ctypes
 import errno
 import fcntl
 import glob
+import json
 import os
 import shutil
 import tempfile
@@ -31,9 +32,11 @@ def workspace(output: Path, *, force: bool) -> Iterator[Path]:
     Raises:
         OutputError: ``output`` is there already and ``force`` is not given, or nothing can be written there.
     """
-    output = output.absolute()
-    _check_target(output, force=force)
+    output = _resolved(output)
+    made: list[Path] = []
     try:
+        check_target(output, force=force)
+        made = [folder for folder in output.parents if not folder.exists()]
         output.parent.mkdir(parents=True, exist_ok=True)
         # One bake at a time looks for leftovers and makes its own folder: it must not be taken for one before it is
         # locked.
@@ -48,11 +51,25 @@ def workspace(output: Path, *, force: bool) -> Iterator[Path]:
     try:
         yield folder
     except OSError as error:
-        message = f"--output {output}: {error.strerror or error}; {format_size(free_bytes(output))} are free"
+        message = f"{error.filename or output}: {error.strerror or error}"
+        if error.errno in {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}:
+            message = f"--output {output}: {error.strerror}; {format_size(free_bytes(output))} are free"
         raise OutputError(message) from None
     finally:
         shutil.rmtree(folder, ignore_errors=True)
         lock.__exit__(None, None, None)
+        with suppress(OSError):  # unless something stands in them now
+            for parent in made:
+                parent.rmdir()
+
+
+def _resolved(output: Path) -> Path:
+    """Return the folder that is meant, without ``..`` and links on the way: it has to have one name all the time."""
+    try:
+        return output.parent.resolve() / output.name if output.name not in {"", ".."} else output.resolve()
+    except (OSError, RuntimeError) as error:
+        message = f"--output {output}: {error}"
+        raise OutputError(message) from None
 
 
 @contextmanager
@@ -77,33 +94,48 @@ def _locked(folder: Path, *, wait: bool = True) -> Iterator[None]:
         os.close(descriptor)
 
 
-def _check_target(output: Path, *, force: bool) -> None:
-    if output.is_symlink() or (output.exists() and not output.is_dir()):
-        message = f"--output {output}: not a folder"
-        raise OutputError(message)
-    if force and (output == Path.cwd() or output in Path.cwd().parents):
-        message = f"--output {output}: this is the working directory, or holds it; name a folder of the model's own"
-        raise OutputError(message)
+def check_target(output: Path, *, force: bool) -> None:
+    """Refuse an output that must not be replaced, or cannot be.
+
+    Raises:
+        OutputError: It is there and ``force`` is not given, is no folder, a mount point, the working directory, or
+            holds what is no part of a model; or ``SOURCE_DATE_EPOCH`` is no date.
+    """
+    output = _resolved(output)
+    _date()
+    problem = None
     try:
-        empty = not output.is_dir() or not any(output.iterdir())
+        if output.is_symlink() or (output.exists() and not output.is_dir()):
+            problem = "not a folder"
+        elif output.is_mount():
+            problem = "is a mount point, which no rename can replace; name a folder in it"
+        elif output.is_dir() and any(output.iterdir()):
+            problem = _refusal(output) if force else "is there already; --force replaces it"
     except OSError as error:
-        message = f"--output {output}: {error.strerror}"
-        raise OutputError(message) from None
-    if empty:
-        return
-    if not force:
-        message = f"--output {output}: is there already; --force replaces it"
+        problem = str(error.strerror)
+    if problem:
+        message = f"--output {output}: {problem}"
         raise OutputError(message)
-    if not (output / "manifest.json").is_file():
-        message = f"--output {output}: holds no manifest.json, so it is no baked model, and --force leaves it alone"
-        raise OutputError(message)
+
+
+def _refusal(output: Path) -> str | None:
+    """Return why a folder that is there may not be replaced."""
+    here = Path.cwd().resolve()
+    if output == here or output in here.parents:
+        return "this is the working directory, or holds it; name a folder of the model's own"
+    try:
+        listed = set(json.loads((output / "manifest.json").read_bytes())["files"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return "holds no manifest.json, so it is no baked model, and --force leaves it alone"
+    others = sorted({path.name for path in output.iterdir()} - listed - {"manifest.json"})
+    return f"holds {others[0]!r}, which is no part of its model, so --force leaves it alone" if others else None
 
 
 def _sweep(output: Path) -> None:
     """Remove what killed bakes of ``output`` have left."""
     for folder in output.parent.glob(f".{glob.escape(output.name)}{_UNFINISHED}*"):
-        # Another bake is at work in it, or has just removed it.
-        with suppress(BlockingIOError, FileNotFoundError), _locked(folder, wait=False):
+        # Another bake is at work in it or has just removed it, or it is no folder of a bake at all.
+        with suppress(OSError), _locked(folder, wait=False):
             shutil.rmtree(folder, ignore_errors=True)
 
 
@@ -117,13 +149,13 @@ def publish(folder: Path, output: Path, *, force: bool) -> None:
         OutputError: Another bake was faster and ``force`` is not given, ``SOURCE_DATE_EPOCH`` is no number of
             seconds, or the file system cannot replace a folder by one rename.
     """
-    output = output.absolute()
+    output = _resolved(output)
     date = _date()
     for path in [*sorted(folder.iterdir()), folder]:
         path.chmod(0o755 if path.is_dir() else 0o644)
         os.utime(path, (date, date))
         _sync(path)
-    _check_target(output, force=force)
+    check_target(output, force=force)
     if output.is_dir() and any(output.iterdir()):
         _rename(folder, output, _RENAME_EXCHANGE)  # the old one is now in the workspace, and goes with it
     else:
@@ -178,7 +210,11 @@ def check_space(needs: dict[Path, int], *, purpose: str) -> None:
     """
     disks: dict[int, tuple[Path, int]] = {}
     for folder, needed in needs.items():
-        disk = _existing(folder).stat().st_dev
+        try:
+            disk = _existing(folder).stat().st_dev
+        except OSError as error:
+            message = f"{folder}: {error.strerror}"
+            raise OutputError(message) from None
         place, before = disks.get(disk, (folder, 0))
         disks[disk] = (place, before + needed)
     for folder, needed in disks.values():

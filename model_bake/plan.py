@@ -1,5 +1,6 @@
 """What a bake is asked for, and what that comes to before anything large is fetched."""
 
+import os
 from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,6 +10,7 @@ from handler.languages import FLORES_200, parse_language
 from model_bake.checkpoint import Checkpoint, inspect
 from model_bake.errors import OutputError, VocabularyError
 from model_bake.m2m100 import OWN_CODES
+from model_bake.output import check_target
 from model_bake.quantization import DEFAULT, Quantization, weight_bytes
 from model_bake.source import Source
 from model_bake.sources import open_source
@@ -69,8 +71,9 @@ def make_plan(recipe: Recipe) -> Plan:
         BakeError: It cannot.
     """
     _check_vocabulary_options(recipe)
-    if recipe.name is not None and not recipe.name.strip():
-        message = "--name: is empty; leave it out to name the model after its source"
+    check_target(recipe.output, force=recipe.force)
+    if recipe.name is not None and not (recipe.name.strip() and recipe.name.isprintable()):
+        message = f"--name {recipe.name!r:.80}: is empty or holds what cannot be printed"
         raise OutputError(message)
     languages = tuple(parse_code(language, [*FLORES_200, *OWN_CODES.values()]) for language in recipe.languages)
     source = open_source(recipe.source, revision=recipe.revision, cache=recipe.cache)
@@ -93,11 +96,13 @@ def make_plan(recipe: Recipe) -> Plan:
 
 
 def parse_code(language: str, known: Collection[str]) -> str:
-    """Return the code that ``--languages`` names, one of ``known``.
+    """Return the code that ``--languages`` names, one of ``known``; M2M100's own names for them are understood.
 
     Raises:
         VocabularyError: It names none of them.
     """
+    if OWN_CODES.get(language) in known:
+        return OWN_CODES[language]
     try:
         return parse_language(language, deployed=known)
     except UnsupportedLanguageError as error:
@@ -106,7 +111,11 @@ def parse_code(language: str, known: Collection[str]) -> str:
 
 
 def _check_vocabulary_options(recipe: Recipe) -> None:
-    """Refuse options that contradict each other."""
+    """Refuse options that contradict each other, and a corpus that is not there: before anything is fetched."""
+    for path in recipe.vocabulary_corpus:
+        if not path.is_file() or not os.access(path, os.R_OK):
+            message = f"--vocabulary-corpus {path}: not a file that can be read"
+            raise VocabularyError(message)
     if recipe.vocabulary and not recipe.prunes:
         message = f"--vocabulary {recipe.vocabulary}: nothing is pruned without --languages or --vocabulary-corpus"
     elif recipe.vocabulary_size and recipe.method == "scripts":

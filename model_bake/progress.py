@@ -1,5 +1,6 @@
 """Progress for people: a bar with size and speed on a terminal, one line a step elsewhere, nothing when quiet."""
 
+import io
 import sys
 import threading
 import time
@@ -20,8 +21,8 @@ class Progress:
 
     def __init__(self, *, quiet: bool = False, stream: TextIO | None = None) -> None:
         """Write to ``stream``, by default standard error; ``quiet`` writes nothing."""
+        self._stream = stream or sys.stderr or io.StringIO()  # closed by whoever started this process
         self._quiet = quiet
-        self._stream = stream or sys.stderr
 
     def say(self, line: str) -> None:
         """Write one line."""

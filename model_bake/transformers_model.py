@@ -33,8 +33,8 @@ class LoadedModel:
 def load_checkpoint(folder: Path, checkpoint: Checkpoint, progress: Progress) -> LoadedModel:
     """Load the checkpoint in ``folder`` with transformers, nothing fetched from anywhere.
 
-    Weights that are float32 on disk are mapped into memory; the kernel copies a page when the converter quantises it, so
-    that memory for all of them in float32 is needed in the end. float32 is for accuracy alone: half precision would
+    Weights that are float32 on disk are mapped into memory; the kernel copies a page when the converter quantises it,
+    so that memory for all of them in float32 is needed in the end. float32 is for accuracy alone: half precision would
     round the position encodings that are computed, and quantisation would start from rounded weights.
 
     Raises:

@@ -149,7 +149,7 @@ def _answer(model: ModelSettings, requests: Sequence[GoldenRequest], advance: Ad
             for number, request in enumerate(requests):
                 answers[beam_size, number] = _translate(engine, request, beam_size)
                 advance(1)
-    except (HandlerError, RuntimeError, ValueError, OSError) as error:
+    except (HandlerError, RuntimeError, TypeError, ValueError, OSError) as error:  # TypeError: a path not in UTF-8
         message = f"the server cannot serve the baked model: {error}"
         raise VerificationError(message) from None
     figures = ModelFigures(

@@ -147,7 +147,7 @@ def select(
         if reason := next((reason for reason, applies in rules if applies(tokens[row])), None):
             kept[row] = reason
     if size is not None and size < len(kept):
-        message = f"a vocabulary of {size} rows is too small: {len(kept)} have to stay"
+        message = f"--vocabulary-size {size}: a vocabulary of {size} rows is too small: {len(kept)} have to stay"
         raise VocabularyError(message)
 
     counted, reference = _counts(processor, languages, method, corpus)
