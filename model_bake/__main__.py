@@ -55,6 +55,7 @@ def _run(options: argparse.Namespace, progress: Progress) -> None:
         vocabulary=options.vocabulary,
         vocabulary_corpus=tuple(options.vocabulary_corpus),
         vocabulary_size=options.vocabulary_size,
+        max_deviation=options.max_deviation,
         cache=options.cache,
         force=options.force,
     )
@@ -113,6 +114,12 @@ def _parser() -> argparse.ArgumentParser:
         help="keep the pieces this text uses, a sentence a line; may be given again",
     )
     add("--vocabulary-size", metavar="ROWS", type=_positive, help="keep the most frequent pieces only")
+    add(
+        "--max-deviation",
+        metavar="X",
+        type=_deviation,
+        help="accept a model so far from transformers' log-probabilities",
+    )
     add("--cache", metavar="DIR", type=_path, default=_default_cache(), help="where downloads from S3 stay")
     add("--force", action="store_true", help="replace a model that is there already")
     add("--dry-run", action="store_true", help="tell what would be done, and do nothing")
@@ -127,6 +134,17 @@ def _positive(text: str) -> int:
         message = f"{text[:40]!r} is not a positive number of rows"
         raise argparse.ArgumentTypeError(message)
     return int(text)
+
+
+def _deviation(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
+    if not 0 < value <= 10:  # noqa: PLR2004 - e to the tenth is no model any more
+        message = f"{text[:40]!r} is not a number between 0 and 10"
+        raise argparse.ArgumentTypeError(message)
+    return value
 
 
 def _default_cache() -> Path:

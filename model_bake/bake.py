@@ -106,6 +106,7 @@ def _bake_in(folder: Path, recipe: Recipe, plan: Plan, fetched: Fetched, progres
         family=checkpoint.family,
         tokenizer=checkpoint.tokenizer,
         quantization=made.quantization,
+        max_deviation=recipe.max_deviation,
         positions=made.positions,
         requests=made.requests,
         references=made.references,

@@ -34,6 +34,8 @@ class Recipe:
     vocabulary: Method | None = None
     vocabulary_corpus: tuple[Path, ...] = ()
     vocabulary_size: int | None = None
+    max_deviation: float | None = None
+    """Mean difference from transformers' log-probabilities to accept; by default that of the quantisation."""
     cache: Path = Path()
     force: bool = False
 

@@ -88,12 +88,25 @@ def verify(
     family: Family,
     tokenizer: str,
     quantization: Quantization,
+    max_deviation: float | None,
     positions: int,
     requests: Sequence[GoldenRequest],
     references: Sequence[Reference] | None,
     progress: Progress,
 ) -> Verification:
     """Answer the verification text with the converted model, and with the pruned one where there is one.
+
+    Args:
+        converted: The model as converted.
+        pruned: The same with a smaller vocabulary, described by its manifest.
+        family: Of both.
+        tokenizer: Name of the SentencePiece model in both.
+        quantization: Decides how far log-probabilities may be from transformers'.
+        max_deviation: How far instead, if it is given.
+        positions: Of the encoder and the decoder each.
+        requests: The text.
+        references: transformers' answers to it; none where the source was converted already.
+        progress: Is told of every answer.
 
     Raises:
         VerificationError: The tokens are not transformers', the answers too far from its own, or the pruned model's
@@ -113,16 +126,16 @@ def verify(
         if references is not None:
             tokens = json.loads((converted / VOCABULARY_FILE).read_bytes())
             _check_source_tokens(converted / tokenizer, family, references, tokens)
-            deviation = _check_log_probs(converted, references, tokens, quantization)
+            limit = max_deviation or LARGEST_DEVIATION[quantization]
+            deviation = _check_log_probs(converted, references, tokens, limit)
             decode = load_tokenizer(family, converted / tokenizer).decode
             expected = {
                 (beam_size, number): [tokens[index] for index in reference.answers[beam_size]]
                 for beam_size in BEAM_SIZES
                 for number, reference in enumerate(references)
             }
-            limit = _DECIDED * LARGEST_DEVIATION[quantization]
             for number, reference in enumerate(references):
-                _check_greedy(reference, answers[1, number], expected[1, number], decode, limit)
+                _check_greedy(reference, answers[1, number], expected[1, number], decode, _DECIDED * limit)
             equal = _count_equal(answers, expected, decode)
             if quantization == "float32":
                 _check_beam(equal, len(requests))
@@ -183,12 +196,9 @@ def _check_source_tokens(path: Path, family: Family, references: Sequence[Refere
             raise VerificationError(message)
 
 
-def _check_log_probs(
-    converted: Path, references: Sequence[Reference], tokens: Sequence[str], quantization: Quantization
-) -> float:
+def _check_log_probs(converted: Path, references: Sequence[Reference], tokens: Sequence[str], limit: float) -> float:
     """Return the mean difference from transformers' log-probabilities, which wrong scales cannot hide from."""
     translator = ctranslate2.Translator(str(converted), device="cpu")
-    limit = LARGEST_DEVIATION[quantization]
     difference, count = 0.0, 0
     for reference in references:
         forced = [tokens[index] for index in reference.forced]
@@ -196,19 +206,19 @@ def _check_log_probs(
         # CTranslate2 scores the end of the sentence as well, which transformers may not have come to.
         scores = result.log_probs[: len(forced)]
         differences = [abs(ours - theirs) for ours, theirs in zip(scores, reference.log_probs, strict=True)]
-        _check_deviation(differences, _WORST_TEXT * limit, quantization, f"on {reference.request.text!r}")
+        _check_deviation(differences, _WORST_TEXT * limit, f"on {reference.request.text!r}")
         difference += sum(differences)
         count += len(differences)
-    _check_deviation([difference / count], limit, quantization, f"on {len(references)} texts")
+    _check_deviation([difference / count], limit, f"on {len(references)} texts")
     return difference / count
 
 
-def _check_deviation(differences: Sequence[float], limit: float, quantization: Quantization, where: str) -> None:
+def _check_deviation(differences: Sequence[float], limit: float, where: str) -> None:
     deviation = sum(differences) / len(differences)
     if not deviation <= limit:  # not a number is not within the limit
         message = (
             f"the converted model's log-probabilities differ from transformers' by {deviation:.4f} in the mean "
-            f"{where}; the limit for {quantization} is {limit:.3g}"
+            f"{where}; the limit is {limit:.3g}: see --max-deviation"
         )
         raise VerificationError(message)
 

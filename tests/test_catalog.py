@@ -212,6 +212,12 @@ def _change(baked: Path, case: str) -> None:
             _edit_manifest(folder, lambda manifest: manifest["files"].pop("model.bin"))
         case "later version":
             _edit_manifest(folder, lambda manifest: manifest.update(schema_version=2))
+        case "languages":
+            _edit_manifest(folder, lambda manifest: manifest.update(languages=[1, 2]))
+        case "no positions":
+            _edit_manifest(folder, lambda manifest: manifest["limits"].update(max_source_tokens=0))
+        case "endless":
+            _edit_manifest(folder, lambda manifest: manifest["limits"].update(max_source_tokens=float("inf")))
         case "outside":
             _edit_manifest(folder, lambda manifest: manifest["files"].update({"../x": {"size": 1, "sha256": ""}}))
         case "tokenizer unlisted":
@@ -232,6 +238,9 @@ def _change(baked: Path, case: str) -> None:
         ("no weights", ["manifest.json", "model.bin"]),
         ("later version", ["schema_version", "2", "1"]),
         ("other family", ["'bart'", "nllb, t5"]),
+        ("languages", ["languages are strings", "[1, 2]"]),
+        ("no positions", ["limits.max_source_tokens is 0", "positive"]),
+        ("endless", ["limits.max_source_tokens is inf", "positive"]),
         ("outside", ["'../x'", "beside the manifest"]),
         ("tokenizer unlisted", ["tokenizer", "'../x'"]),
         ("wrong type", ["manifest.json"]),

@@ -81,3 +81,11 @@ def test_a_conversion_that_went_wrong_is_not_published(
 
     assert part in line, line
     assert not (tmp_path / "out").exists()
+
+
+def test_the_limit_is_the_operators_where_one_is_given(tmp_path: Path) -> None:
+    """int8 differs by about a hundredth; a limit below that refuses it, and the line names the option."""
+    line = bake("t5-demo", tmp_path / "out" / "baked", "--max-deviation", "0.001").refusal()
+
+    assert "log-probabilities" in line
+    assert "--max-deviation" in line
