@@ -21,7 +21,7 @@ def baked(tmp_path: Path) -> Path:
     return tmp_path / "models"
 
 
-def _edit_manifest(folder: Path, change: Callable[[dict[str, Any]], None]) -> None:
+def _edit_manifest(folder: Path, change: Callable[[dict[str, Any]], object]) -> None:
     path = folder / "manifest.json"
     manifest = json.loads(path.read_text(encoding="utf-8"))
     change(manifest)
@@ -197,6 +197,20 @@ def test_a_wrong_configuration_is_one_line(baked: Path, case: str, parts: list[s
     assert all(part in message for part in parts), message
 
 
+_EDITS: dict[str, Callable[[dict[str, Any]], object]] = {
+    "no key": lambda manifest: manifest.pop("family"),
+    "no weights": lambda manifest: manifest["files"].pop("model.bin"),
+    "later version": lambda manifest: manifest.update(schema_version=2),
+    "other family": lambda manifest: manifest.update(family="bart"),
+    "wrong type": lambda manifest: manifest.update(source=5),
+    "languages": lambda manifest: manifest.update(languages=[1, 2]),
+    "no positions": lambda manifest: manifest["limits"].update(max_source_tokens=0),
+    "endless": lambda manifest: manifest["limits"].update(max_source_tokens=float("inf")),
+    "outside": lambda manifest: manifest["files"].update({"../x": {"size": 1, "sha256": ""}}),
+    "tokenizer unlisted": lambda manifest: manifest.update(tokenizer="../x"),
+}
+
+
 def _change(baked: Path, case: str) -> None:
     folder = baked / "nllb-demo"
     match case:
@@ -206,26 +220,8 @@ def _change(baked: Path, case: str) -> None:
             (folder / "config.json").unlink()
         case "not json":
             (folder / "manifest.json").write_text("{", encoding="utf-8")
-        case "no key":
-            _edit_manifest(folder, lambda manifest: manifest.pop("family"))
-        case "no weights":
-            _edit_manifest(folder, lambda manifest: manifest["files"].pop("model.bin"))
-        case "later version":
-            _edit_manifest(folder, lambda manifest: manifest.update(schema_version=2))
-        case "languages":
-            _edit_manifest(folder, lambda manifest: manifest.update(languages=[1, 2]))
-        case "no positions":
-            _edit_manifest(folder, lambda manifest: manifest["limits"].update(max_source_tokens=0))
-        case "endless":
-            _edit_manifest(folder, lambda manifest: manifest["limits"].update(max_source_tokens=float("inf")))
-        case "outside":
-            _edit_manifest(folder, lambda manifest: manifest["files"].update({"../x": {"size": 1, "sha256": ""}}))
-        case "tokenizer unlisted":
-            _edit_manifest(folder, lambda manifest: manifest.update(tokenizer="../x"))
-        case "other family":
-            _edit_manifest(folder, lambda manifest: manifest.update(family="bart"))
         case _:
-            _edit_manifest(folder, lambda manifest: manifest.update(source=5))
+            _edit_manifest(folder, _EDITS[case])
 
 
 @pytest.mark.parametrize(
