@@ -83,6 +83,10 @@ def prepare() -> dict[str, Path]:
     return folders
 
 
+def _round(value: float) -> str:
+    return f"{value:,.0f}" if value >= 100 else f"{value:.2f}"
+
+
 def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -116,7 +120,7 @@ def _print_table(folders: dict[str, Path], runs: dict[str, list[dict[str, float]
     print(f"|---|---|{'---|' * len(keys)}")
     for name, figures in medians.items():
         size = (folders[name] / "model.bin").stat().st_size / 1e6
-        cells = [f"{figures[key]:.3g} ({figures[key] / medians['full'][key]:.2f})" for key in keys]
+        cells = [f"{_round(figures[key])} ({figures[key] / medians['full'][key]:.2f})" for key in keys]
         print(f"| {name} | {size:.0f} | {' | '.join(cells)} |")
     count = len(next(iter(runs.values())))
     print(
