@@ -106,10 +106,19 @@ def test_nothing_to_verify_is_an_error() -> None:
 
 def test_t5_is_given_its_prompts() -> None:
     """They say themselves what is wanted, so there are no languages."""
-    requests = golden_requests("t5", ["deu_Latn", "eng_Latn"])
+    requests = golden_requests("t5", [])
 
     assert requests == [GoldenRequest(prompt, "", "") for prompt in T5_PROMPTS]
     assert sum("<extra_id_0>" in request.text for request in requests) == 1
+
+
+def test_t5_cut_to_languages_is_asked_in_its_own_words_for_them() -> None:
+    """Every other prompt is English, and needs pieces that may have gone."""
+    requests = golden_requests("t5", ["deu_Latn", "rus_Cyrl"])
+
+    heads = {request.text.partition(":")[0] for request in requests}
+    assert heads == {"translate German to Russian", "translate Russian to German"}
+    assert all(request.source_lang == request.target_lang == "" for request in requests)
 
 
 @pytest.mark.parametrize(
