@@ -112,18 +112,30 @@ def language_codes(vocabulary: Iterable[str]) -> tuple[str, ...]:
     return tuple(filter(_LANGUAGE_TOKEN.fullmatch, vocabulary))
 
 
+def parse_vocabulary(text: bytes) -> list[str]:
+    """Return the tokens of a converted model, one a row, from the file that CTranslate2 4 writes.
+
+    Raises:
+        ValueError: It is no list of tokens.
+    """
+    try:
+        tokens = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        message = f"not readable as JSON: {error}"
+        raise ValueError(message) from None
+    if not isinstance(tokens, list) or not all(isinstance(token, str) for token in tokens):
+        message = "not a list of tokens"
+        raise ValueError(message)
+    return tokens
+
+
 def _vocabulary(key: str, folder: Path) -> Sequence[str]:
-    """Return the tokens of a converted model, in the form CTranslate2 4 writes them."""
     path = folder / VOCABULARY_FILE
     try:
-        tokens = json.loads(path.read_bytes())
+        return parse_vocabulary(path.read_bytes())
     except (OSError, ValueError) as error:
-        message = f"{key}.path: {path}: not readable as JSON: {error}"
+        message = f"{key}.path: {path}: {getattr(error, 'strerror', None) or error}"
         raise SettingsError(message) from None
-    if not isinstance(tokens, list) or not all(isinstance(token, str) for token in tokens):
-        message = f"{key}.path: {path}: not a list of tokens"
-        raise SettingsError(message)
-    return tokens
 
 
 def revision(folder: Path, manifest: Manifest | None) -> str:

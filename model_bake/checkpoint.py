@@ -12,7 +12,7 @@ from handler.catalog import DEFAULT_POSITIONS
 from handler.errors import ManifestError
 from handler.languages import lookup_language
 from handler.manifest import MANIFEST_NAME, Manifest, parse_manifest
-from handler.model_folder import MODEL_FILE, TOKENIZER_NAMES, VOCABULARY_FILE, language_codes
+from handler.model_folder import MODEL_FILE, TOKENIZER_NAMES, VOCABULARY_FILE, language_codes, parse_vocabulary
 from handler.settings import Family
 from model_bake.checksums import CHECKSUMS
 from model_bake.errors import CheckpointError
@@ -139,10 +139,11 @@ def _converted(source: Source, files: Mapping[str, int]) -> Checkpoint:
     if VOCABULARY_FILE not in files:
         message = f"{source.id}: holds a {MODEL_FILE} without {VOCABULARY_FILE}; convert it again with CTranslate2 4"
         raise CheckpointError(message)
-    vocabulary = _read_json(source, VOCABULARY_FILE)
-    if not isinstance(vocabulary, list) or not all(isinstance(token, str) for token in vocabulary):
-        message = f"{source.id}: {VOCABULARY_FILE} is not a list of tokens"
-        raise CheckpointError(message)
+    try:
+        vocabulary = parse_vocabulary(source.read(VOCABULARY_FILE))
+    except ValueError as error:
+        message = f"{source.id}: {VOCABULARY_FILE}: {error}"
+        raise CheckpointError(message) from None
     manifest = _manifest(source, files)
     family = manifest.family if manifest else _converted_family(source.id, vocabulary)
     origin = _read_json(source, MANIFEST_NAME) if manifest else {}

@@ -8,7 +8,6 @@ spelled with smaller ones, and nothing becomes ``<unk>`` that was not.
 * Unigram. A piece that has gone is no candidate, and the best of the other splittings is taken.
 """
 
-import json
 import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -22,7 +21,7 @@ from sentencepiece import SentencePieceProcessor
 from sentencepiece import sentencepiece_model_pb2 as protobuf
 
 from handler.languages import FLORES_200
-from handler.model_folder import VOCABULARY_FILE, language_codes
+from handler.model_folder import VOCABULARY_FILE, language_codes, parse_vocabulary
 from handler.settings import Family
 from model_bake.errors import CheckpointError, VocabularyError
 from model_bake.frequencies import WORD_LISTS, Counts, ListSize, count_lines, count_words
@@ -73,14 +72,10 @@ def read_tokens(folder: Path) -> list[str]:
     """
     path = folder / VOCABULARY_FILE
     try:
-        tokens = json.loads(path.read_bytes())
+        return parse_vocabulary(path.read_bytes())
     except (OSError, ValueError) as error:
-        message = f"{path}: {getattr(error, 'strerror', None) or 'not JSON'}"
+        message = f"{path}: {getattr(error, 'strerror', None) or error}"
         raise CheckpointError(message) from None
-    if not isinstance(tokens, list) or not all(isinstance(token, str) for token in tokens):
-        message = f"{path}: not a list of tokens"
-        raise CheckpointError(message)
-    return tokens
 
 
 def read_sentencepiece(path: Path) -> ModelProto:

@@ -465,7 +465,7 @@ def test_options_that_contradict_each_other_are_refused(
     ("name", "content", "message"),
     [
         ("shared_vocabulary.json", None, "No such file"),
-        ("shared_vocabulary.json", b"[", "not JSON"),
+        ("shared_vocabulary.json", b"[", "readable as JSON"),
         ("shared_vocabulary.json", b'{"a": 1}', "not a list of tokens"),
         ("shared_vocabulary.json", b"[1, 2]", "not a list of tokens"),
         ("sentencepiece.model", None, "No such file"),
