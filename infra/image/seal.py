@@ -1,6 +1,6 @@
 """Make a folder of an image build ready for its layer: byte code, modes and times that no build changes.
 
-usage: seal.py FOLDER
+usage: seal.py FOLDER     the folder becomes / of the image
 """
 
 import compileall
@@ -21,6 +21,9 @@ def main(folder: Path) -> int:
         maxlevels=100,
         quiet=1,
         force=True,
+        # Tracebacks name the files where they will be.
+        stripdir=str(folder),
+        prependdir="/",
         invalidation_mode=py_compile.PycInvalidationMode.UNCHECKED_HASH,
     )
     time = int(os.environ.get("SOURCE_DATE_EPOCH") or DEFAULT_EPOCH)
