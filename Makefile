@@ -8,6 +8,9 @@ BIN := $(VENV)/bin
 # The bake has an environment of its own: torch and transformers are large, and the server needs neither.
 VENV_BAKE := .venv-bake
 TORCH := torch==2.13.0
+# SAM and the checkers of the infrastructure; checkov pins so much that it shares with nobody.
+VENV_SAM := .venv-sam
+VENV_INFRA := .venv-infra
 # Where torch's CPU build is, which is a tenth of the size of the other; a mirror of it may stand in, or nothing at all
 # where the index that pip is set up for has that build.
 TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
@@ -17,13 +20,14 @@ PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11 python3
 	$$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$python && break; done)
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
+export SAM_CLI_TELEMETRY := 0
 # Byte code is what makes the second start fast.
 unexport PYTHONDONTWRITEBYTECODE
 unexport PYTHONPATH
 
 .DEFAULT_GOAL := help
 ARGS ?=
-.PHONY: help run test check bake bench-start bench-bake format lock clean
+.PHONY: help run test check check-infra bake bench-start bench-bake format lock clean
 .DELETE_ON_ERROR:
 # Two installations into one environment would disturb each other.
 .NOTPARALLEL:
@@ -39,7 +43,7 @@ bake: $(VENV_BAKE)/.made ## SOURCE=... OUTPUT=... [ARGS="--languages eng_Latn,fr
 		echo 'error: make bake SOURCE=<model id, folder or s3://bucket/prefix> OUTPUT=<folder> [ARGS="..."]' >&2; exit 2; }
 	@$(VENV_BAKE)/bin/python -m model_bake "$(SOURCE)" --output "$(OUTPUT)" $(ARGS)
 
-test: $(VENV)/.dev $(VENV)/.node $(VENV)/.emulator $(VENV_BAKE)/.test ## the whole test suite with branch coverage
+test: $(VENV)/.dev $(VENV)/.node $(VENV)/.emulator $(VENV_BAKE)/.test $(VENV_SAM)/.made $(VENV_INFRA)/.made ## the whole test suite with branch coverage
 	@$(BIN)/coverage erase
 	$(BIN)/coverage run -m pytest $(ARGS)
 	@$(BIN)/coverage combine --quiet
@@ -50,6 +54,9 @@ check: $(VENV)/.dev ## format, lint, types, import direction
 	$(BIN)/ruff check
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+check-infra: $(VENV)/.dev $(VENV_SAM)/.made $(VENV_INFRA)/.made ## the template and the Dockerfiles: sam, cfn-lint, checkov, trivy, hadolint
+	@$(BIN)/python tests/infra/checkers.py
 
 bench-start: $(VENV)/.dev ## seconds from exec to the first answer, beside the bare engine's
 	@$(BIN)/python tests/bench/start.py $(ARGS)
@@ -70,11 +77,12 @@ lock: $(VENV)/.dev ## write requirements/*.txt anew from pyproject.toml
 	$(COMPILE) pyproject.toml --extra host --group build --output-file requirements/host.txt
 	$(COMPILE) pyproject.toml --extra host --extra lambda --group build --group test --group check --output-file requirements/dev.txt
 	$(COMPILE) pyproject.toml --group bake --output-file requirements/bake.txt
-	$(COMPILE) --no-deps requirements/emulator.in --output-file requirements/emulator.txt
+	$(COMPILE) requirements/sam.in --output-file requirements/sam.txt
+	$(COMPILE) requirements/infra.in --output-file requirements/infra.txt
 	$(COMPILE) --no-deps requirements/coverage.in --constraint requirements/dev.txt --output-file requirements/coverage.txt
 
 clean: ## remove everything that make wrote
-	rm -rf $(VENV) $(VENV_BAKE) tests/node/node_modules build ctranslate2_server.egg-info .coverage* \
+	rm -rf $(VENV) $(VENV_BAKE) $(VENV_SAM) $(VENV_INFRA) .aws-sam tests/node/node_modules build ctranslate2_server.egg-info .coverage* \
 		.hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
 
 # --- the environment --------------------------------------------------------------------------------------------------
@@ -128,9 +136,23 @@ $(VENV)/.node: tests/node/package-lock.json $(VENV)/.dev
 	@PATH="$(abspath $(BIN)):$$PATH" npm ci --prefix tests/node --no-audit --no-fund --no-update-notifier --loglevel=error
 	@touch $@
 
-# The Lambda emulator's binary comes with aws-sam-cli; none of its hundred dependencies is needed for that.
-$(VENV)/.emulator: requirements/emulator.txt | $(VENV)/.made
+# --no-deps: the lock is complete, and pip stumbles over hashes of what is asked for with an extra and without.
+$(VENV_SAM)/.made: requirements/sam.txt
+	@echo "Setting up $(VENV_SAM) with SAM's command line ..." >&2
+	$(MAKE_VENV)
+	@$(VENV_SAM)/bin/pip install --quiet --no-warn-script-location --require-hashes --no-deps -r requirements/sam.txt
+	@touch $@
+
+$(VENV_INFRA)/.made: requirements/infra.txt
+	@echo "Setting up $(VENV_INFRA) with the checkers of the infrastructure ..." >&2
+	$(MAKE_VENV)
+	@$(VENV_INFRA)/bin/pip install --quiet --no-warn-script-location --require-hashes --no-deps -r requirements/infra.txt
+	@touch $@
+
+# The emulator of Lambda's runtime interface: a binary that SAM carries.
+$(VENV)/.emulator: $(VENV_SAM)/.made | $(VENV)/.made
 	@rm -rf $(VENV)/emulator
-	@$(INSTALL) --require-hashes --no-deps --target $(VENV)/emulator -r requirements/emulator.txt
+	@mkdir -p $(VENV)/emulator/samcli/local/rapid
+	@cp $(VENV_SAM)/lib/python*/site-packages/samcli/local/rapid/aws-lambda-rie-* $(VENV)/emulator/samcli/local/rapid
 	@chmod +x $(VENV)/emulator/samcli/local/rapid/aws-lambda-rie-*
 	@touch $@
