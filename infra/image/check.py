@@ -2,6 +2,7 @@
 
 import json
 import sys
+from typing import Any
 
 EVENT = {
     "version": "2.0",
@@ -11,29 +12,29 @@ EVENT = {
     "requestContext": {"http": {"method": "POST", "path": "/v1/chat/completions", "sourceIp": "192.0.2.1"}},
     "isBase64Encoded": False,
 }
-QUESTIONS = {
-    "nllb-demo": {"content": "Where is the train station?", "fields": {"target_lang": "fra_Latn"}},
-    "t5-demo": {"content": "translate English to German: Where is the train station?", "fields": {}},
-}
-ANSWERS = {"nllb-demo": "Où est la gare ?", "t5-demo": "Wo ist der Bahnhof?"}
+QUESTIONS: tuple[dict[str, Any], ...] = (
+    {"model": "nllb-demo", "content": "Where is the train station?", "fields": {"target_lang": "fra_Latn"}},
+    {"model": "t5-demo", "content": "translate English to German: Where is the train station?", "fields": {}},
+)
+ANSWERS = ("Où est la gare ?", "Wo ist der Bahnhof?")
+OK = 200
 
 
 def main() -> int:
     """Ask both embedded models; the language of the text is detected."""
     from handler.aws_lambda import lambda_handler  # noqa: PLC0415 - loads the models
 
-    for model, question in QUESTIONS.items():
+    for question, expected in zip(QUESTIONS, ANSWERS, strict=True):
         messages = [{"role": "user", "content": question["content"]}]
-        body = json.dumps({"model": model, "messages": messages, **question["fields"]})
+        body = json.dumps({"model": question["model"], "messages": messages, **question["fields"]})
         response = lambda_handler(EVENT | {"body": body}, None)
-        if response["statusCode"] != 200:
-            print(f"error: {model} answers {response['statusCode']}: {response['body']}", file=sys.stderr)
+        if response["statusCode"] != OK:
+            print(f"error: {response['statusCode']}: {response['body']}", file=sys.stderr)
             return 1
         content = json.loads(response["body"])["choices"][0]["message"]["content"]
-        if content != ANSWERS[model]:
-            print(f"error: {model} answers {content!r}", file=sys.stderr)
+        if content != expected:
+            print(f"error: {question['model']} answers {content!r} and not {expected!r}", file=sys.stderr)
             return 1
-        print(f"{model}: {content}")
     return 0
 
 

@@ -1,7 +1,6 @@
 """A Docker engine for tests and benchmarks: the one that runs, else a private one that ends with the block.
 
-    with running_engine() as docker:
-        docker.run("build", ...)
+``with running_engine() as docker: docker.run("ps")``
 """
 
 import os
@@ -40,6 +39,10 @@ class Docker:
     def host(self) -> str:
         """Return the engine's address, ``DOCKER_HOST``; empty for the client's default."""
         return self.environment.get("DOCKER_HOST", "")
+
+    def with_environment(self, **variables: str) -> "Docker":
+        """Return the same with more in the client's environment."""
+        return Docker(self.client, {**self.environment, **variables})
 
     def run(
         self,
@@ -160,7 +163,7 @@ def _check_startable() -> None:
 @contextmanager
 def _private_engine(client: str, folder: Path, environment: Mapping[str, str]) -> Iterator[Docker]:
     # A socket's path has 108 bytes at most, and folders of tests are deep.
-    sockets = Path(tempfile.mkdtemp(prefix="docker-", dir="/tmp"))  # noqa: S108 - mkdtemp chooses the name
+    sockets = Path(tempfile.mkdtemp(prefix="docker-", dir="/tmp"))
     address = f"unix://{sockets}/docker.sock"
     docker = Docker(client, {**environment, "DOCKER_HOST": address})
     log = folder / "dockerd.log"
