@@ -1,6 +1,6 @@
 """Put the model of an image into a folder: the one that the build arguments name, else the embedded demo models.
 
-usage: bake.py FOLDER     in the repository's root, with the build arguments in the environment
+usage: model.py FOLDER     in the repository's root, with the build arguments in the environment
 """
 
 import json
