@@ -1,0 +1,138 @@
+"""The checkers of the template and the Dockerfiles, offline; ``python tests/infra/checkers.py`` runs them all."""
+
+import os
+import subprocess
+import sys
+import tempfile
+import tomllib
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+TEMPLATE = ROOT / "template.yaml"
+ACCEPTED = ROOT / "infra" / "accepted_findings.toml"
+TIMEOUT_S = 300.0
+_SAM = ROOT / ".venv-sam" / "bin"
+_INFRA = ROOT / ".venv-infra" / "bin"
+
+Command = Callable[[Path, Sequence[str]], list[str | Path]]
+
+
+@dataclass(frozen=True, slots=True)
+class Checker:
+    """One program and what it is told; ``command`` takes the file and the rules to leave out."""
+
+    name: str
+    command: Command
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """Whether a checker is content, and all it said."""
+
+    passed: bool
+    output: str
+
+
+def _cfn_lint(file: Path, ignored: Sequence[str]) -> list[str | Path]:
+    leave_out = ["--ignore-checks", *ignored] if ignored else []
+    return [_SAM / "cfn-lint", "--template", file, "--regions", "us-east-1", *leave_out]
+
+
+def _sam(file: Path, ignored: Sequence[str]) -> list[str | Path]:
+    assert not ignored, "sam validate leaves nothing out"
+    return [_SAM / "sam", "validate", "--lint", "--region", "us-east-1", "--template", file]
+
+
+def _checkov(framework: str) -> Command:
+    def command(file: Path, ignored: Sequence[str]) -> list[str | Path]:
+        # --skip-download: nothing is fetched from its makers' platform.
+        fixed = ["--framework", framework, "--skip-download", "--compact", "--quiet"]
+        leave_out = ["--skip-check", ",".join(ignored)] if ignored else []
+        return [_INFRA / "checkov", "--file", file, *fixed, *leave_out]
+
+    return command
+
+
+def _trivy(file: Path, ignored: Sequence[str]) -> list[str | Path]:
+    # The checks that the binary carries; a newer set, its news and its telemetry would need the network.
+    offline = ["--skip-check-update", "--skip-version-check", "--disable-telemetry"]
+    leave_out = ["--ignorefile", _ignore_file(ignored)] if ignored else []
+    return [_INFRA / "trivy", "config", "--quiet", "--exit-code", "1", *offline, *leave_out, file]
+
+
+def _ignore_file(rules: Sequence[str]) -> Path:
+    """Write the rules where trivy, which has no flag for them, can read them."""
+    path = Path(tempfile.mkdtemp(prefix="trivy-")) / "ignore"
+    path.write_text("\n".join(rules), encoding="utf-8")
+    return path
+
+
+def _hadolint(file: Path, ignored: Sequence[str]) -> list[str | Path]:
+    return [_INFRA / "hadolint", "--no-color", *(f"--ignore={rule}" for rule in ignored), file]
+
+
+CFN_LINT = Checker("cfn-lint", _cfn_lint)
+SAM = Checker("sam", _sam)
+CHECKOV_TEMPLATE = Checker("checkov", _checkov("cloudformation"))
+CHECKOV_DOCKERFILE = Checker("checkov", _checkov("dockerfile"))
+TRIVY = Checker("trivy", _trivy)
+HADOLINT = Checker("hadolint", _hadolint)
+
+OF_TEMPLATE = (CFN_LINT, SAM, CHECKOV_TEMPLATE, TRIVY)
+OF_DOCKERFILE = (HADOLINT, CHECKOV_DOCKERFILE, TRIVY)
+
+
+def dockerfiles() -> list[Path]:
+    """Return every Dockerfile of the project."""
+    return sorted(ROOT.glob("Dockerfile*"))
+
+
+def pairs() -> Iterator[tuple[Checker, Path]]:
+    """Yield every checker with each file that is its to check."""
+    yield from ((checker, TEMPLATE) for checker in OF_TEMPLATE)
+    yield from ((checker, file) for file in dockerfiles() for checker in OF_DOCKERFILE)
+
+
+def accepted(checker: Checker, file: Path) -> list[str]:
+    """Return the rules that ``file`` may break."""
+    entries = tomllib.loads(ACCEPTED.read_text(encoding="utf-8"))["accepted"]
+    of_file = [entry for entry in entries if ROOT / entry["file"] == file]
+    return [rule for entry in of_file for rule in entry["rules"].get(checker.name, [])]
+
+
+def check(checker: Checker, file: Path) -> Verdict:
+    """Run one checker on one file."""
+    command = checker.command(file, accepted(checker, file))
+    with tempfile.TemporaryDirectory() as scratch:
+        # SAM keeps notes of its own about the user, and would send some; AWS's libraries would look for credentials.
+        own = {"SAM_CLI_TELEMETRY": "0", "__SAM_CLI_APP_DIR": scratch, "AWS_EC2_METADATA_DISABLED": "true"}
+        result = subprocess.run(
+            command,
+            cwd=ROOT,
+            env={**os.environ, **own},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            timeout=TIMEOUT_S,
+            check=False,
+        )
+    return Verdict(result.returncode == 0, result.stdout)
+
+
+def main() -> int:
+    """Check everything and print what was found; return 1 where that was anything."""
+    failed = 0
+    for checker, file in pairs():
+        verdict = check(checker, file)
+        print(f"{'ok  ' if verdict.passed else 'FAIL'} {checker.name:9} {file.relative_to(ROOT)}", flush=True)
+        if not verdict.passed:
+            failed += 1
+            print(verdict.output)
+    return int(failed > 0)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
