@@ -22,6 +22,7 @@ TAG = "ctranslate2-server:containers"
 BUILD_TIMEOUT_S = 300.0
 START_TIMEOUT_S = 30.0
 INVOKE_TIMEOUT_S = 60.0
+LOG_TIMEOUT_S = 10.0
 INVOCATIONS = "/2015-03-31/functions/function/invocations"
 
 PARTS = ("packages", "model", "code")
@@ -110,6 +111,23 @@ class Container:
         """Return what the container has printed so far, both streams."""
         done = self.docker.run("logs", self.name)
         return done.stdout + done.stderr
+
+    def line(self, **fields: object) -> dict[str, Any]:
+        """Return the structured line that has ``fields``, once the engine has got it.
+
+        Raises:
+            TimeoutError: There is none.
+        """
+        deadline = time.monotonic() + LOG_TIMEOUT_S
+        while True:
+            for text in self.log().splitlines():
+                line: dict[str, Any] = json.loads(text) if text.startswith("{") else {}
+                if line and fields.items() <= line.items():
+                    return line
+            if time.monotonic() > deadline:
+                message = f"no line with {fields}:\n{self.log()}"
+                raise TimeoutError(message)
+            time.sleep(0.1)
 
     def execute(self, *command: str, options: tuple[str, ...] = ()) -> str:
         """Run a program beside the function and return what it prints."""

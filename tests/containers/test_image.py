@@ -53,7 +53,19 @@ def content(docker: Docker, image: str) -> dict[str, Any]:
 
 def run_python(docker: Docker, image: str, code: str, *options: str) -> str:
     """Run a program on the image's interpreter, as a user without rights, and return what it prints."""
-    python = ("--entrypoint", "python3", "--user", "65532:65532", "--network", "none", *options, image, "-B", "-c", code)
+    python = (
+        "--entrypoint",
+        "python3",
+        "--user",
+        "65532:65532",
+        "--network",
+        "none",
+        *options,
+        image,
+        "-B",
+        "-c",
+        code,
+    )
     return docker.output("run", "--rm", *python)
 
 
