@@ -27,7 +27,7 @@ unexport PYTHONPATH
 
 .DEFAULT_GOAL := help
 ARGS ?=
-.PHONY: help run test check check-infra bake bench-start bench-bake format lock clean
+.PHONY: help run test test-containers check check-infra bake bench-start bench-bake format lock clean
 .DELETE_ON_ERROR:
 # Two installations into one environment would disturb each other.
 .NOTPARALLEL:
@@ -48,6 +48,9 @@ test: $(VENV)/.dev $(VENV)/.node $(VENV)/.emulator $(VENV_BAKE)/.test $(VENV_SAM
 	$(BIN)/coverage run -m pytest $(ARGS)
 	@$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report
+
+test-containers: $(VENV)/.dev $(VENV)/.emulator $(VENV_SAM)/.made ## the Lambda image: built, run, asked through SAM; needs Docker, or root to start one
+	$(BIN)/pytest -m containers $(ARGS) tests/containers
 
 check: $(VENV)/.dev ## format, lint, types, import direction
 	$(BIN)/ruff format --check

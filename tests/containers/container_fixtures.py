@@ -7,9 +7,9 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
-from base_image import base_image
+from base_image import ROOT, base_image
 from engine import Docker, EngineError, running_engine
-from image import ROOT, build_image
+from image import build_image
 
 REQUIRED = "required"
 FOLDERS_OF_A_BUILD = ("handler", "model_bake", "infra/image")
