@@ -16,6 +16,14 @@ TIMEOUT_S = 300.0
 _SAM = ROOT / ".venv-sam" / "bin"
 _INFRA = ROOT / ".venv-infra" / "bin"
 
+_OFFLINE = {
+    "SAM_CLI_TELEMETRY": "0",
+    # SAM wants credentials to be there and AWS's libraries would look for some over the network; nobody sees these.
+    "AWS_ACCESS_KEY_ID": "none",
+    "AWS_SECRET_ACCESS_KEY": "none",
+    "AWS_EC2_METADATA_DISABLED": "true",
+}
+
 Command = Callable[[Path, Sequence[str]], list[str | Path]]
 
 
@@ -40,9 +48,15 @@ def _cfn_lint(file: Path, ignored: Sequence[str]) -> list[str | Path]:
     return [_SAM / "cfn-lint", "--template", file, "--regions", "us-east-1", *leave_out]
 
 
-def _sam(file: Path, ignored: Sequence[str]) -> list[str | Path]:
+def _sam_lint(file: Path, ignored: Sequence[str]) -> list[str | Path]:
     assert not ignored, "sam validate leaves nothing out"
     return [_SAM / "sam", "validate", "--lint", "--region", "us-east-1", "--template", file]
+
+
+def _sam_transform(file: Path, ignored: Sequence[str]) -> list[str | Path]:
+    # With --lint SAM's transform is not run: a template may pass there that AWS would refuse.
+    assert not ignored, "sam validate leaves nothing out"
+    return [_SAM / "sam", "validate", "--region", "us-east-1", "--template", file]
 
 
 def _checkov(framework: str) -> Command:
@@ -74,13 +88,14 @@ def _hadolint(file: Path, ignored: Sequence[str]) -> list[str | Path]:
 
 
 CFN_LINT = Checker("cfn-lint", _cfn_lint)
-SAM = Checker("sam", _sam)
+SAM_LINT = Checker("sam lint", _sam_lint)
+SAM_TRANSFORM = Checker("sam", _sam_transform)
 CHECKOV_TEMPLATE = Checker("checkov", _checkov("cloudformation"))
 CHECKOV_DOCKERFILE = Checker("checkov", _checkov("dockerfile"))
 TRIVY = Checker("trivy", _trivy)
 HADOLINT = Checker("hadolint", _hadolint)
 
-OF_TEMPLATE = (CFN_LINT, SAM, CHECKOV_TEMPLATE, TRIVY)
+OF_TEMPLATE = (CFN_LINT, SAM_LINT, SAM_TRANSFORM, CHECKOV_TEMPLATE, TRIVY)
 OF_DOCKERFILE = (HADOLINT, CHECKOV_DOCKERFILE, TRIVY)
 
 
@@ -106,8 +121,7 @@ def check(checker: Checker, file: Path) -> Verdict:
     """Run one checker on one file."""
     command = checker.command(file, accepted(checker, file))
     with tempfile.TemporaryDirectory() as scratch:
-        # SAM keeps notes of its own about the user, and would send some; AWS's libraries would look for credentials.
-        own = {"SAM_CLI_TELEMETRY": "0", "__SAM_CLI_APP_DIR": scratch, "AWS_EC2_METADATA_DISABLED": "true"}
+        own = {**_OFFLINE, "__SAM_CLI_APP_DIR": scratch}
         result = subprocess.run(
             command,
             cwd=ROOT,
