@@ -5,7 +5,7 @@ import subprocess
 import sys
 import tempfile
 import tomllib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -72,7 +72,7 @@ def _checkov(framework: str) -> Command:
 def _trivy(file: Path, ignored: Sequence[str]) -> list[str | Path]:
     # The checks that the binary carries; a newer set, its news and its telemetry would need the network.
     offline = ["--skip-check-update", "--skip-version-check", "--disable-telemetry"]
-    leave_out = ["--ignorefile", _ignore_file(ignored)] if ignored else []
+    leave_out: list[str | Path] = ["--ignorefile", _ignore_file(ignored)] if ignored else []
     return [_INFRA / "trivy", "config", "--quiet", "--exit-code", "1", *offline, *leave_out, file]
 
 
@@ -104,10 +104,10 @@ def dockerfiles() -> list[Path]:
     return sorted(ROOT.glob("Dockerfile*"))
 
 
-def pairs() -> Iterator[tuple[Checker, Path]]:
-    """Yield every checker with each file that is its to check."""
-    yield from ((checker, TEMPLATE) for checker in OF_TEMPLATE)
-    yield from ((checker, file) for file in dockerfiles() for checker in OF_DOCKERFILE)
+def pairs() -> list[tuple[Checker, Path]]:
+    """Return every checker with each file that is its to check."""
+    of_template = [(checker, TEMPLATE) for checker in OF_TEMPLATE]
+    return of_template + [(checker, file) for file in dockerfiles() for checker in OF_DOCKERFILE]
 
 
 def accepted(checker: Checker, file: Path) -> list[str]:

@@ -1,0 +1,69 @@
+"""The real checkers: content with the project's files, and each stopped by a file with one fault."""
+
+from pathlib import Path
+
+import pytest
+from checkers import (
+    ACCEPTED,
+    CFN_LINT,
+    CHECKOV_DOCKERFILE,
+    CHECKOV_TEMPLATE,
+    HADOLINT,
+    OF_DOCKERFILE,
+    OF_TEMPLATE,
+    ROOT,
+    SAM_LINT,
+    SAM_TRANSFORM,
+    TRIVY,
+    Checker,
+    accepted,
+    check,
+    pairs,
+)
+
+BAD = Path(__file__).parent / "bad"
+
+
+@pytest.mark.parametrize(("checker", "file"), pairs(), ids=[f"{checker.name} {file.name}" for checker, file in pairs()])
+def test_the_projects_files_pass(checker: Checker, file: Path) -> None:
+    """Nothing is found but what the file itself, or the list of accepted findings, gives a reason for."""
+    verdict = check(checker, file)
+
+    assert verdict.passed, verdict.output
+
+
+FAULTS = [
+    (CFN_LINT, "cfn_lint.yaml", "E3002"),
+    (SAM_LINT, "cfn_lint.yaml", "E3002"),
+    (SAM_TRANSFORM, "sam.yaml", "defined multiple times"),
+    (CHECKOV_TEMPLATE, "checkov.yaml", "CKV_AWS_109"),
+    (TRIVY, "trivy.yaml", "AWS-0107"),
+    (HADOLINT, "Dockerfile", "DL3007"),
+    (CHECKOV_DOCKERFILE, "Dockerfile", "CKV_DOCKER_7"),
+    (TRIVY, "Dockerfile", "DS-0001"),
+]
+
+
+@pytest.mark.parametrize(
+    ("checker", "name", "rule"), FAULTS, ids=[f"{checker.name} {rule}" for checker, _, rule in FAULTS]
+)
+def test_a_fault_is_found(checker: Checker, name: str, rule: str) -> None:
+    """A checker that runs offline may find nothing because it looked at nothing."""
+    verdict = check(checker, BAD / name)
+
+    assert not verdict.passed
+    assert rule in verdict.output
+
+
+def test_every_checker_has_a_file_that_fails() -> None:
+    """A new checker comes with its proof."""
+    assert {*OF_TEMPLATE, *OF_DOCKERFILE} == {checker for checker, _, _ in FAULTS}
+
+
+def test_accepted_findings_are_of_the_projects_files(tmp_path: Path) -> None:
+    """A finding is accepted in the one file that is named, with a reason."""
+    text = ACCEPTED.read_text(encoding="utf-8")
+
+    assert accepted(TRIVY, ROOT / "Dockerfile.lambda")
+    assert accepted(TRIVY, tmp_path / "Dockerfile.lambda") == []
+    assert text.count("[[accepted]]") == text.count("reason =") == text.count("file =")
