@@ -1,7 +1,7 @@
 """Show a template as `sam build` and `sam local` see it; runs in SAM's environment.
 
-Reads ``{"template": path, "parameters": {...}}`` from standard input; writes the routes that `sam local start-api` would
-serve, and the function's environment and build arguments.
+Reads ``{"template": path, "parameters": {...}}`` from standard input; writes the routes that `sam local start-api`
+would serve, and the function's environment and build arguments.
 """
 
 import json
