@@ -13,6 +13,7 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 TEMPLATE = ROOT / "template.yaml"
 ACCEPTED = ROOT / "infra" / "accepted_findings.toml"
 TIMEOUT_S = 300.0
+_IGNORE_FILE = "ignored-rules"
 _SAM = ROOT / ".venv-sam" / "bin"
 _INFRA = ROOT / ".venv-infra" / "bin"
 
@@ -72,15 +73,9 @@ def _checkov(framework: str) -> Command:
 def _trivy(file: Path, ignored: Sequence[str]) -> list[str | Path]:
     # The checks that the binary carries; a newer set, its news and its telemetry would need the network.
     offline = ["--skip-check-update", "--skip-version-check", "--disable-telemetry"]
-    leave_out: list[str | Path] = ["--ignorefile", _ignore_file(ignored)] if ignored else []
+    # It has no flag for rules to leave out and reads them from this file, which `check` writes.
+    leave_out = ["--ignorefile", _IGNORE_FILE] if ignored else []
     return [_INFRA / "trivy", "config", "--quiet", "--exit-code", "1", *offline, *leave_out, file]
-
-
-def _ignore_file(rules: Sequence[str]) -> Path:
-    """Write the rules where trivy, which has no flag for them, can read them."""
-    path = Path(tempfile.mkdtemp(prefix="trivy-")) / "ignore"
-    path.write_text("\n".join(rules), encoding="utf-8")
-    return path
 
 
 def _hadolint(file: Path, ignored: Sequence[str]) -> list[str | Path]:
@@ -119,12 +114,13 @@ def accepted(checker: Checker, file: Path) -> list[str]:
 
 def check(checker: Checker, file: Path) -> Verdict:
     """Run one checker on one file."""
-    command = checker.command(file, accepted(checker, file))
+    ignored = accepted(checker, file)
     with tempfile.TemporaryDirectory() as scratch:
+        (Path(scratch) / _IGNORE_FILE).write_text("\n".join(ignored), encoding="utf-8")
         own = {**_OFFLINE, "__SAM_CLI_APP_DIR": scratch}
         result = subprocess.run(
-            command,
-            cwd=ROOT,
+            checker.command(file, ignored),
+            cwd=scratch,
             env={**os.environ, **own},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
