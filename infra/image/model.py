@@ -1,6 +1,8 @@
 """Put the model of an image into a folder: the one that the build arguments name, else the embedded demo models.
 
-usage: model.py FOLDER     in the repository's root, with the build arguments in the environment
+usage: model.py FOLDER PACKAGES
+
+Runs in the repository's root, with the build arguments in the environment and the bake's packages in PACKAGES.
 """
 
 import json
@@ -22,7 +24,7 @@ DEFAULT_QUANTIZATION = "int8"
 """Said by every build that says nothing, and so no wish: a converted folder keeps what it has."""
 
 
-def main(folder: Path) -> int:
+def main(folder: Path, packages: Path) -> int:
     """Bake into a folder below ``folder``, named like the model."""
     source = os.environ.get("MODEL_SOURCE")
     given = {option: os.environ[name] for name, option in OPTIONS.items() if os.environ.get(name)}
@@ -43,17 +45,18 @@ def main(folder: Path) -> int:
         return dry_run.returncode
     plan = json.loads(dry_run.stdout)
     if plan["form"] == "transformers":
-        _install_torch()
+        _install_torch(packages)
     output = folder / plan["id"].replace("/", "--")
     return subprocess.run([*bake, "--output", str(output)], check=False).returncode  # noqa: S603 - as above
 
 
-def _install_torch() -> None:
+def _install_torch(packages: Path) -> None:
     """Install the CPU build; without a hash, because each of its builds has one of its own."""
     index = os.environ.get("TORCH_INDEX")
     subprocess.run(  # noqa: S603 - pip
         [
             *(sys.executable, "-m", "pip", "install", "--no-cache-dir", "--root-user-action=ignore", "--no-deps"),
+            *("--target", str(packages)),
             *(["--extra-index-url", index] if index else []),
             TORCH,
         ],
@@ -62,4 +65,4 @@ def _install_torch() -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main(Path(sys.argv[1])))
+    sys.exit(main(*map(Path, sys.argv[1:])))

@@ -190,7 +190,17 @@ def _private_engine(client: str, folder: Path, environment: Mapping[str, str]) -
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait(timeout=STOP_TIMEOUT_S)
+        _unmount_below(sockets, folder)
         shutil.rmtree(sockets, ignore_errors=True)
+
+
+def _unmount_below(*folders: Path) -> None:
+    """Unmount what an engine left: a network namespace always, more if it had to be killed."""
+    mounted = [line.split()[4] for line in Path("/proc/self/mountinfo").read_text(encoding="utf-8").splitlines()]
+    # What was mounted last may lie on what was mounted first.
+    for path in reversed(mounted):
+        if any(path.startswith(f"{folder}/") for folder in folders):
+            subprocess.run(["umount", path], timeout=STOP_TIMEOUT_S, check=False)
 
 
 def _wait_for(docker: Docker, process: subprocess.Popen[bytes], log: Path) -> None:

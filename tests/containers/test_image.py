@@ -1,12 +1,14 @@
 """What Dockerfile.lambda's image holds and what not, how large it is, and that a build of it can be repeated."""
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
 from engine import Docker, EngineError
-from image import build_image, inspect, own_layers, own_sizes, size_table
+from image import HARDENED, build_image, inspect, own_layers, own_sizes, running_container, size_table
+from test_events import TRANSLATION, answer_of, chat_event, http_event
 
 pytestmark = pytest.mark.containers
 pytest_plugins = ["container_fixtures"]
@@ -144,3 +146,33 @@ def test_a_model_option_without_a_model_fails_the_build(docker: Docker, base: st
     """It would have been meant for another model than the embedded ones."""
     with pytest.raises(EngineError, match="error: --languages without MODEL_SOURCE"):
         build_image(docker, base, "--build-arg", "MODEL_LANGUAGES=eng_Latn", tag="ctranslate2-server:never")
+
+
+def test_libraries_that_do_not_work_fail_the_build(docker: Docker, base: str, context: Path) -> None:
+    """Stripping is worth 70 MB and a risk, so what it leaves has to translate."""
+    trim = context / "infra" / "image" / "trim.py"
+    with trim.open("a", encoding="utf-8") as file:
+        file.write(
+            "    for path in Path(sys.argv[1]).glob('ctranslate2.libs/libctranslate2*'): path.write_bytes(b'')\n"
+        )
+
+    with pytest.raises(EngineError, match="ImportError"):
+        build_image(docker, base, tag="ctranslate2-server:never", context=context)
+
+
+def test_a_folder_of_the_context_is_baked_without_torch(docker: Docker, base: str, context: Path) -> None:
+    """A converted one; so goes a model whose checkpoint wants a token: no secret meets the builder."""
+    shutil.copytree(context / "model_bake" / "demo" / "models" / "nllb-demo", context / "models" / "mine")
+    arguments = {"MODEL_SOURCE": "models/mine", "MODEL_NAME": "org/phrases", "MODEL_LANGUAGES": "English,fra_Latn"}
+    options = [word for name, value in arguments.items() for word in ("--build-arg", f"{name}={value}")]
+
+    baked = build_image(docker, base, *options, tag="ctranslate2-server:baked", context=context)
+    try:
+        with running_container(docker, baked, *HARDENED) as container:
+            models = answer_of(container.invoke(http_event("http_api_v2", path="/v1/models"))).json()["data"]
+            answer = answer_of(container.invoke(chat_event("http_api_v2")))
+        assert [model["id"] for model in models] == ["org/phrases"]
+        assert answer.json()["choices"][0]["message"]["content"] == TRANSLATION
+        assert run_python(docker, baked, "import os; print(os.listdir('/opt/models'))") == "['org--phrases']"
+    finally:
+        docker.run("rmi", baked)
