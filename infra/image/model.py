@@ -44,14 +44,14 @@ def main(folder: Path, packages: Path) -> int:
     if dry_run.returncode:
         return dry_run.returncode
     plan = json.loads(dry_run.stdout)
-    if plan["form"] == "transformers":
-        _install_torch(packages)
+    if plan["form"] == "transformers" and not _install_torch(packages):
+        return 1
     output = folder / plan["id"].replace("/", "--")
     return subprocess.run([*bake, "--output", str(output)], check=False).returncode  # noqa: S603 - as above
 
 
-def _install_torch(packages: Path) -> None:
-    """Install the CPU build; without a hash, because each of its builds has one of its own."""
+def _install_torch(packages: Path) -> bool:
+    """Install the CPU build, without a hash, because each of its builds has one of its own; tell whether it starts."""
     index = os.environ.get("TORCH_INDEX")
     subprocess.run(  # noqa: S603 - pip
         [
@@ -62,6 +62,10 @@ def _install_torch(packages: Path) -> None:
         ],
         check=True,
     )
+    started = subprocess.run([sys.executable, "-c", "import torch"], check=False)
+    if started.returncode:
+        print(f"error: {TORCH} does not start: not its CPU build? TORCH_INDEX={index}", file=sys.stderr)
+    return started.returncode == 0
 
 
 if __name__ == "__main__":
