@@ -12,6 +12,7 @@ from handler.models import ModelManager
 from handler.openapi import openapi_document
 from handler.routes import chat, health
 from handler.routes import models as models_routes
+from handler.schemas import ChatCompletionRequest
 from handler.settings import Settings
 from handler.telemetry import ColdStart
 from handler.workers import Workers
@@ -32,7 +33,11 @@ def create_app(models: ModelManager, settings: Settings, *, cold_start: ColdStar
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,
+        # Nothing is sent anywhere, whatever OpenTelemetry's variables say.
+        telemetry={"tracing": False, "metrics": False, "logs": False},
     )
+    # Its parts wait for it to be built; the first request should not.
+    ChatCompletionRequest.model_rebuild()
     app.state.models = models
     app.state.settings = settings
     app.state.workers = {spec.id: Workers(_threads(spec), max_queued=settings.max_queued_requests) for spec in models}

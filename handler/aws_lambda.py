@@ -1,50 +1,21 @@
-"""AWS Lambda's entry point, ``handler.aws_lambda.lambda_handler``. Models are loaded at import: in the init phase."""
+"""AWS Lambda's entry point, ``handler.aws_lambda.lambda_handler``: the order in which a cold start does its work."""
 
-import logging
-from typing import Any
+import os
 
-from mangum import Mangum
+from handler import lean_imports, packed_imports
 
-from handler.composition import compose
-from handler.errors import ManifestError, SettingsError, UnsupportedEventError
-from handler.events import is_http, is_warm_up, kind, normalized
-from handler.settings_sources import load_settings
-from handler.telemetry import logger
+with lean_imports.NoGarbageCollection():
+    packed_imports.install()
+    # The engine's package imports asyncio, too.
+    lean_imports.import_asyncio_without_tls()
+    # What is read and loaded from here on, while the rest is imported, costs no time.
+    from handler.preload import preload
 
-try:
-    app = compose(load_settings().settings, wait=True)
-except (SettingsError, ManifestError) as error:
-    message = f"error: {error}"
-    raise SystemExit(message) from None
+    preload(os.environ)
+    lean_imports.import_pydantic_without_plugins()
+    lean_imports.import_settings_sources()
+    lean_imports.import_fastapi_without_openapi()
+    lean_imports.import_powertools()
+    from handler.lambda_app import lambda_handler
 
-# Its line per request would double the app's own, without the ids.
-logging.getLogger("mangum").setLevel(logging.WARNING)
-
-# Mangum runs lifespan on every invocation, so it is off and the models are loaded above.
-_http = Mangum(app, lifespan="off")
-
-
-def lambda_handler(event: Any, context: Any) -> dict[str, Any]:  # noqa: ANN401 - whatever the runtime delivers
-    """Answer an HTTP event of API Gateway, a function URL or an ALB; succeed at once for a warm-up.
-
-    Raises:
-        UnsupportedEventError: The event holds no HTTP request. The invocation fails, so that a queue or a bus that was
-            connected by mistake keeps its records instead of losing them.
-    """
-    if context is None:
-        return _handle(event, context)
-    return _handle_logged(event, context)
-
-
-def _handle(event: Any, context: Any) -> dict[str, Any]:  # noqa: ANN401 - as above
-    if is_http(event):
-        response: dict[str, Any] = _http(normalized(event), context)
-        return response
-    if is_warm_up(event):
-        logger.info("warm-up")
-        return {"status": "warm"}
-    message = f"This function serves HTTP events; it got {kind(event)}."
-    raise UnsupportedEventError(message)
-
-
-_handle_logged = logger.inject_lambda_context(clear_state=True)(_handle)
+__all__ = ["lambda_handler"]

@@ -5,19 +5,24 @@ take turns on it. With OpenMP, whose threads spin while they wait, that is slowe
 magnitude.
 """
 
+from __future__ import annotations
+
 import os
-from collections.abc import Callable, Mapping
-from pathlib import Path
+
+TYPE_CHECKING = False
+# As typing has it, without typing, and paths as text: a cold start asks before it has imported either.
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
 
 LAMBDA_MIB_PER_CPU = 1769
 """Memory at which a Lambda function has one full vCPU (AWS Lambda developer guide, "Configure function memory")."""
 
-_CGROUP = Path("/sys/fs/cgroup")
-_MEMBERSHIP = Path("/proc/self/cgroup")
+_CGROUP = "/sys/fs/cgroup"
+_MEMBERSHIP = "/proc/self/cgroup"
 
 
 def usable_cpus(
-    *, environ: Mapping[str, str] | None = None, cgroup: Path = _CGROUP, membership: Path = _MEMBERSHIP
+    *, environ: Mapping[str, str] | None = None, cgroup: str = _CGROUP, membership: str = _MEMBERSHIP
 ) -> int:
     """Return the CPUs left by affinity, cgroup quota and Lambda's share of its memory size; at least 1.
 
@@ -40,40 +45,46 @@ def usable_cpus(
     return max(1, int(cpus + 0.5))
 
 
-def _cgroup_quota(cgroup: Path, membership: Path) -> float | None:
+def _cgroup_quota(cgroup: str, membership: str) -> float | None:
     """Return the smallest CPU quota of this process's cgroup and those above it, in CPUs; nothing where none is set.
 
     Version 2 holds "quota period" in ``cpu.max``, version 1 the two numbers in files of their own (Linux kernel,
     Documentation/admin-guide/cgroup-v2.rst and scheduler/sched-bwc.rst).
     """
     try:
-        lines = membership.read_text(encoding="utf-8").splitlines()
+        lines = _read(membership).splitlines()
     except OSError:
         lines = []
     # The mount point itself comes along: in a container it is the container's own cgroup, whatever its path is outside.
-    folders = {cgroup, cgroup / "cpu"}
+    folders = {cgroup, f"{cgroup}/cpu"}
     for line in lines:
         _, controllers, path = line.split(":", 2)
-        root = cgroup / "cpu" if "cpu" in controllers.split(",") else cgroup
-        below = root / path.lstrip("/")
-        folders |= {folder for folder in (below, *below.parents) if folder.is_relative_to(root)}
+        folder = f"{cgroup}/cpu" if "cpu" in controllers.split(",") else cgroup
+        for name in filter(None, path.split("/")):
+            folder = f"{folder}/{name}"
+            folders.add(folder)
     quotas = [quota for folder in folders for read in (_quota_v2, _quota_v1) if (quota := _try(read, folder))]
     return min(quotas, default=None)
 
 
-def _try(read: Callable[[Path], float | None], folder: Path) -> float | None:
+def _try(read: Callable[[str], float | None], folder: str) -> float | None:
     try:
         return read(folder)
     except (OSError, ValueError):
         return None
 
 
-def _quota_v2(folder: Path) -> float | None:
-    quota, period = (folder / "cpu.max").read_text(encoding="ascii").split()
+def _quota_v2(folder: str) -> float | None:
+    quota, period = _read(f"{folder}/cpu.max").split()
     return None if quota == "max" else int(quota) / int(period)
 
 
-def _quota_v1(folder: Path) -> float | None:
-    quota = int((folder / "cpu.cfs_quota_us").read_text(encoding="ascii"))
-    period = int((folder / "cpu.cfs_period_us").read_text(encoding="ascii"))
+def _quota_v1(folder: str) -> float | None:
+    quota = int(_read(f"{folder}/cpu.cfs_quota_us"))
+    period = int(_read(f"{folder}/cpu.cfs_period_us"))
     return None if quota <= 0 else quota / period
+
+
+def _read(path: str) -> str:
+    with open(path, encoding="utf-8") as file:
+        return file.read()

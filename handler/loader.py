@@ -8,10 +8,12 @@ from time import perf_counter
 
 import ctranslate2
 
+from handler import ahead
 from handler.catalog import ModelSpec
 from handler.cpus import usable_cpus
 from handler.engine import Engine
 from handler.tokenizer import load_tokenizer
+from handler.weights import open_translator
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -19,16 +21,21 @@ class LoadReport:
     """What loading one model took and what came of it."""
 
     load_ms: float
-    """Reading and laying out the weights, and the tokenizer."""
+    """Reading and laying out the weights, and the tokenizer: what was left to wait for, if that was begun before."""
     warm_up_ms: float
+    """0 where no word was translated."""
     device: str
     compute_type: str
     """As CTranslate2 resolved it."""
     intra_threads: int
 
 
-def load_engine(spec: ModelSpec) -> tuple[Engine, LoadReport]:
+def load_engine(spec: ModelSpec, *, warm_up: bool = True) -> tuple[Engine, LoadReport]:
     """Load the model of ``spec`` and let it translate a word.
+
+    Args:
+        spec: What to load.
+        warm_up: Whether a word is translated.
 
     Raises:
         OSError: A file cannot be read.
@@ -38,10 +45,11 @@ def load_engine(spec: ModelSpec) -> tuple[Engine, LoadReport]:
     """
     start = perf_counter()
     intra_threads = spec.intra_threads or max(1, usable_cpus() // spec.inter_threads)
-    translator = ctranslate2.Translator(
+    translator = ahead.result(
+        open_translator,
         str(spec.path),
         device=spec.device,
-        device_index=list(spec.device_indices),
+        device_indices=spec.device_indices,
         compute_type=spec.compute_type,
         inter_threads=spec.inter_threads,
         intra_threads=intra_threads,
@@ -57,7 +65,8 @@ def load_engine(spec: ModelSpec) -> tuple[Engine, LoadReport]:
         fingerprint=f"ct2-{ctranslate2.__version__}-{translator.device}-{translator.compute_type}-{spec.revision}",
     )
     loaded = perf_counter()
-    engine.warm_up()
+    if warm_up:
+        engine.warm_up()
     report = LoadReport(
         load_ms=(loaded - start) * 1e3,
         warm_up_ms=(perf_counter() - loaded) * 1e3,

@@ -25,7 +25,14 @@ JsonObject = dict[str, Any]
 
 
 class _Request(BaseModel):
-    model_config = ConfigDict(extra="ignore", strict=True, hide_input_in_errors=True)
+    # Built once, with the request that holds them all, and not one by one when this module is imported.
+    model_config = ConfigDict(extra="ignore", strict=True, hide_input_in_errors=True, defer_build=True)
+
+
+class _Answer(BaseModel):
+    """What routes send; the models are for the document and for clients' types."""
+
+    model_config = ConfigDict(defer_build=True)
 
 
 class _TypedMember(Protocol):
@@ -203,7 +210,7 @@ class ChatCompletionRequest(_Request):
 ModelState = Literal["unloaded", "loading", "loaded", "failed"]
 
 
-class ChatCompletionMessage(BaseModel):
+class ChatCompletionMessage(_Answer):
     """The answer."""
 
     role: Literal["assistant"] = "assistant"
@@ -211,7 +218,7 @@ class ChatCompletionMessage(BaseModel):
     refusal: None = None
 
 
-class ChatCompletionChoice(BaseModel):
+class ChatCompletionChoice(_Answer):
     """One of ``n`` answers."""
 
     index: int
@@ -220,7 +227,7 @@ class ChatCompletionChoice(BaseModel):
     finish_reason: Literal["stop", "length"]
 
 
-class CompletionUsage(BaseModel):
+class CompletionUsage(_Answer):
     """Tokens read and written, every choice counted."""
 
     prompt_tokens: int
@@ -228,7 +235,7 @@ class CompletionUsage(BaseModel):
     total_tokens: int
 
 
-class ChatCompletion(BaseModel):
+class ChatCompletion(_Answer):
     """Answer to ``POST /v1/chat/completions``."""
 
     id: str
@@ -243,7 +250,7 @@ class ChatCompletion(BaseModel):
     """Changes when the model, the engine's version, the device or its numerics do."""
 
 
-class Model(BaseModel):
+class Model(_Answer):
     """One configured model."""
 
     id: str
@@ -259,21 +266,21 @@ class Model(BaseModel):
     state: ModelState
 
 
-class ModelList(BaseModel):
+class ModelList(_Answer):
     """Answer to ``GET /v1/models``."""
 
     object: Literal["list"] = "list"
     data: list[Model]
 
 
-class Health(BaseModel):
+class Health(_Answer):
     """State of the service."""
 
     status: Literal["ok", "loading", "failed"]
     models: dict[str, ModelState] = {}
 
 
-class ErrorObject(BaseModel):
+class ErrorObject(_Answer):
     """What went wrong."""
 
     message: str
@@ -282,7 +289,7 @@ class ErrorObject(BaseModel):
     code: str | None
 
 
-class ErrorResponse(BaseModel):
+class ErrorResponse(_Answer):
     """Every failure, whatever its status."""
 
     error: ErrorObject

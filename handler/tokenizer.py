@@ -10,8 +10,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Protocol
 
-from sentencepiece import SentencePieceProcessor
-
+from handler import ahead
+from handler.pieces import open_processor
 from handler.settings import Family
 
 EOS = "</s>"
@@ -35,7 +35,7 @@ class _SentencePiece:
     """Pieces of one SentencePiece model."""
 
     def __init__(self, path: Path) -> None:
-        self._processor = SentencePieceProcessor(model_file=str(path))
+        self._processor = ahead.result(open_processor, str(path))
         self._unknown_id = self._processor.unk_id()
 
     def __contains__(self, piece: str) -> bool:

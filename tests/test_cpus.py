@@ -30,7 +30,7 @@ def _v1(root: Path, quota: int, period: int) -> Path:
 
 def test_without_limits_it_is_the_affinity(tmp_path: Path) -> None:
     """No cgroup files, no Lambda: what the scheduler may use."""
-    assert usable_cpus(environ={}, cgroup=tmp_path, membership=tmp_path / "none") == AFFINITY
+    assert usable_cpus(environ={}, cgroup=str(tmp_path), membership=str(tmp_path / "none")) == AFFINITY
 
 
 @pytest.mark.parametrize(
@@ -47,13 +47,16 @@ def test_without_limits_it_is_the_affinity(tmp_path: Path) -> None:
 )
 def test_a_cgroup_quota_limits_them(tmp_path: Path, cpu_max: str, expected: int) -> None:
     """Version 2 of cgroups holds quota and period in one file."""
-    assert usable_cpus(environ={}, cgroup=_v2(tmp_path, cpu_max), membership=tmp_path / "none") == expected
+    assert usable_cpus(environ={}, cgroup=str(_v2(tmp_path, cpu_max)), membership=str(tmp_path / "none")) == expected
 
 
 @pytest.mark.parametrize(("quota", "expected"), [(-1, AFFINITY), (100_000, 1)], ids=["none", "one"])
 def test_an_old_cgroup_quota_limits_them(tmp_path: Path, quota: int, expected: int) -> None:
     """Version 1 of cgroups holds quota and period in two files."""
-    assert usable_cpus(environ={}, cgroup=_v1(tmp_path, quota, 100_000), membership=tmp_path / "none") == expected
+    assert (
+        usable_cpus(environ={}, cgroup=str(_v1(tmp_path, quota, 100_000)), membership=str(tmp_path / "none"))
+        == expected
+    )
 
 
 def test_the_smallest_quota_on_the_way_up_counts(tmp_path: Path) -> None:
@@ -63,7 +66,9 @@ def test_the_smallest_quota_on_the_way_up_counts(tmp_path: Path) -> None:
     _v2(unit, "max 100000")
     _v2(unit.parent, "100000 100000")
 
-    assert usable_cpus(environ={}, cgroup=tmp_path, membership=_member(tmp_path, "0::/a.slice/b.service")) == 1
+    assert (
+        usable_cpus(environ={}, cgroup=str(tmp_path), membership=str(_member(tmp_path, "0::/a.slice/b.service"))) == 1
+    )
 
 
 def test_an_old_cgroup_is_found_by_its_controller(tmp_path: Path) -> None:
@@ -73,7 +78,7 @@ def test_an_old_cgroup_is_found_by_its_controller(tmp_path: Path) -> None:
     (tmp_path / "cpu" / "docker" / "x" / "cpu.cfs_period_us").write_text("100000", encoding="ascii")
     membership = _member(tmp_path, "3:cpu,cpuacct:/docker/x", "2:memory:/docker/x")
 
-    assert usable_cpus(environ={}, cgroup=tmp_path, membership=membership) == 1
+    assert usable_cpus(environ={}, cgroup=str(tmp_path), membership=str(membership)) == 1
 
 
 @pytest.mark.parametrize(
@@ -93,4 +98,4 @@ def test_lambdas_memory_size_limits_them(tmp_path: Path, memory_mib: str, expect
     """1,769 MB are one vCPU, shares are rounded to the nearest."""
     environ = {"AWS_LAMBDA_FUNCTION_MEMORY_SIZE": memory_mib}
 
-    assert usable_cpus(environ=environ, cgroup=tmp_path, membership=tmp_path / "none") == expected
+    assert usable_cpus(environ=environ, cgroup=str(tmp_path), membership=str(tmp_path / "none")) == expected

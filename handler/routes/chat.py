@@ -9,6 +9,7 @@ from time import time
 from typing import Any, TypeVar
 
 from fastapi import APIRouter, Request
+from starlette.responses import JSONResponse
 
 from handler.catalog import ModelSpec
 from handler.dependencies import (
@@ -17,38 +18,32 @@ from handler.dependencies import (
     SettingsDependency,
     WorkersDependency,
 )
+from handler.documentation import operation
 from handler.engine import DecodingOptions, Engine, Translation
 from handler.errors import AbandonedError, ModelNotFoundError
 from handler.languages import parse_language
 from handler.models import ModelManager
 from handler.parameters import decoding_options
 from handler.prompts import Named, Prompt, nllb_prompt, parse_suffix, t5_prompt
-from handler.schemas import ChatCompletion, ChatCompletionRequest, ErrorResponse
+from handler.schemas import ChatCompletion, ChatCompletionRequest
 from handler.telemetry import request_record
 
 T = TypeVar("T")
 
 router = APIRouter(prefix="/v1/chat", tags=["Chat"])
 
-_ERRORS: dict[int | str, dict[str, Any]] = {
-    status: {"model": ErrorResponse} for status in (400, 401, 404, 413, 415, 429, 500, 503)
-}
-_BODY = {
-    "requestBody": {
-        "required": True,
-        "content": {"application/json": {"schema": {"$ref": "#/components/schemas/ChatCompletionRequest"}}},
-    }
-}
 
-
-@router.post("/completions", response_model=ChatCompletion, responses=_ERRORS, openapi_extra=_BODY)
+@router.post(
+    "/completions",
+    openapi_extra=operation(ChatCompletion, 400, 401, 404, 413, 415, 429, 500, 503, body=ChatCompletionRequest),
+)
 async def create_chat_completion(
     request: Request,
     body: ChatCompletionRequestDependency,
     models: ModelsDependency,
     settings: SettingsDependency,
     workers: WorkersDependency,
-) -> dict[str, Any]:
+) -> JSONResponse:
     """Translate the last user message, or for a T5 model answer it."""
     record = request_record(request.scope)
     spec, suffix = _select_model(models, body.model)
@@ -76,7 +71,7 @@ async def create_chat_completion(
         **models.first_use_timings(spec),
     }
     record.fields |= _log_fields(prompt, completion, with_texts=settings.log_texts)
-    return completion
+    return JSONResponse(completion)
 
 
 def _select_model(models: ModelManager, name: str | None) -> tuple[ModelSpec, Named | None]:

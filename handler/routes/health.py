@@ -2,37 +2,38 @@
 
 from typing import Any
 
-from fastapi import APIRouter, Response
+from fastapi import APIRouter
+from starlette.responses import JSONResponse
 
 from handler.dependencies import ModelsDependency
+from handler.documentation import operation
 from handler.schemas import Health
 
 router = APIRouter(tags=["Health"])
 
 
 @router.head("/health/live", include_in_schema=False)
-@router.get("/health/live", response_model=Health)
-async def live() -> dict[str, Any]:
+@router.get("/health/live", openapi_extra=operation(Health))
+async def live() -> JSONResponse:
     """Tell that the process answers."""
-    return {"status": "ok"}
+    return JSONResponse({"status": "ok", "models": {}})
 
 
 @router.head("/health", include_in_schema=False)
-@router.get("/health", response_model=Health)
-async def health(models: ModelsDependency) -> dict[str, Any]:
+@router.get("/health", openapi_extra=operation(Health))
+async def health(models: ModelsDependency) -> JSONResponse:
     """Tell that the process answers, and how far each model is."""
-    return _health(models)
+    return JSONResponse(_health(models))
 
 
 @router.head("/health/ready", include_in_schema=False)
-@router.get("/health/ready", response_model=Health, responses={503: {"model": Health, "description": "Still loading"}})
-async def ready(models: ModelsDependency, response: Response) -> dict[str, Any]:
+@router.get("/health/ready", openapi_extra=operation(Health, 503, other=Health))
+async def ready(models: ModelsDependency) -> JSONResponse:
     """Answer 200 once every startup model has translated its warm-up, and 503 before."""
     body = _health(models)
-    if body["status"] != "ok":
-        response.status_code = 503
-        response.headers["Retry-After"] = "1"
-    return body
+    if body["status"] == "ok":
+        return JSONResponse(body)
+    return JSONResponse(body, status_code=503, headers={"retry-after": "1"})
 
 
 def _health(models: ModelsDependency) -> dict[str, Any]:

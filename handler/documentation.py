@@ -1,0 +1,40 @@
+"""What routes tell the OpenAPI document about themselves: references, whose schemas are made when it is asked for.
+
+FastAPI would build a serializer for each model a route names, at every start, for a document that is seldom read.
+"""
+
+from http import HTTPStatus
+from typing import Any
+
+from pydantic import BaseModel
+
+from handler.schemas import ErrorResponse
+
+SCHEMA = "#/components/schemas/{model}"
+
+
+def operation(
+    answer: type[BaseModel], *errors: int, body: type[BaseModel] | None = None, other: type[BaseModel] | None = None
+) -> dict[str, Any]:
+    """Return the ``openapi_extra`` of a route.
+
+    Args:
+        answer: Body of a 200.
+        errors: Statuses of the other answers.
+        body: Of the request.
+        other: Body of the other answers, unless that is the error object.
+    """
+    statuses = {200: answer} | dict.fromkeys(errors, other or ErrorResponse)
+    extra: dict[str, Any] = {
+        "responses": {
+            str(status): {"description": HTTPStatus(status).phrase, **_content(model)}
+            for status, model in statuses.items()
+        }
+    }
+    if body is not None:
+        extra["requestBody"] = {"required": True, **_content(body)}
+    return extra
+
+
+def _content(model: type[BaseModel]) -> dict[str, Any]:
+    return {"content": {"application/json": {"schema": {"$ref": SCHEMA.format(model=model.__name__)}}}}

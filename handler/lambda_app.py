@@ -1,0 +1,63 @@
+"""The application on AWS Lambda: events in, answers out. Models are loaded at import: in the init phase."""
+
+import logging
+import os
+from typing import Any
+
+from mangum import Mangum
+
+from handler.composition import compose
+from handler.errors import ManifestError, ModelLoadError, SettingsError, UnsupportedEventError
+from handler.events import is_http, is_warm_up, kind, normalized
+from handler.settings_sources import load_settings
+from handler.telemetry import logger
+
+_ON_DEMAND = "on-demand"
+"""``AWS_LAMBDA_INITIALIZATION_TYPE`` of an environment that a request is waiting for; others are made in advance."""
+
+try:
+    app = compose(
+        load_settings().settings,
+        wait=True,
+        # Someone waits for the first answer: a word translated before it is time lost. Made in advance, it is time won.
+        warm_up=os.environ.get("AWS_LAMBDA_INITIALIZATION_TYPE", _ON_DEMAND) != _ON_DEMAND,
+    )
+except (SettingsError, ManifestError) as error:
+    message = f"error: {error}"
+    raise SystemExit(message) from None
+except ModelLoadError:
+    # The log has the reason, in one line. Lambda tries the init once more and then fails the request: no function that
+    # can serve nothing is left running.
+    raise SystemExit(1) from None
+
+# Its line per request would double the app's own, without the ids.
+logging.getLogger("mangum").setLevel(logging.WARNING)
+
+# Mangum runs lifespan on every invocation, so it is off and the models are loaded above.
+_http = Mangum(app, lifespan="off")
+
+
+def lambda_handler(event: Any, context: Any) -> dict[str, Any]:  # noqa: ANN401 - whatever the runtime delivers
+    """Answer an HTTP event of API Gateway, a function URL or an ALB; succeed at once for a warm-up.
+
+    Raises:
+        UnsupportedEventError: The event holds no HTTP request. The invocation fails, so that a queue or a bus that was
+            connected by mistake keeps its records instead of losing them.
+    """
+    if context is None:
+        return _handle(event, context)
+    return _handle_logged(event, context)
+
+
+def _handle(event: Any, context: Any) -> dict[str, Any]:  # noqa: ANN401 - as above
+    if is_http(event):
+        response: dict[str, Any] = _http(normalized(event), context)
+        return response
+    if is_warm_up(event):
+        logger.info("warm-up")
+        return {"status": "warm"}
+    message = f"This function serves HTTP events; it got {kind(event)}."
+    raise UnsupportedEventError(message)
+
+
+_handle_logged = logger.inject_lambda_context(clear_state=True)(_handle)

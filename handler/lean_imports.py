@@ -1,0 +1,124 @@
+"""Lets the web framework be imported without what no cold start needs.
+
+A third of FastAPI's import goes into models of OpenAPI documents, telemetry, TLS and command lines. None of that takes
+part in answering a request here; what is wanted later (the document) is imported then. Nothing is taken away that is
+already imported, and each gain is in docs/cold-start.md: ``make bench-cold ARGS=--levers`` measures them.
+"""
+
+from __future__ import annotations
+
+import gc
+import os
+import sys
+from types import ModuleType
+
+TYPE_CHECKING = False
+# As typing has it, without typing: its import takes milliseconds.
+if TYPE_CHECKING:
+    from types import TracebackType
+
+_OPENAPI = "fastapi.openapi.models"
+_TELEMETRY = tuple(
+    f"opentelemetry.{name}" for name in ("_logs", "metrics", "propagate", "propagators.textmap", "trace")
+)
+_POWERTOOLS = ("aws_lambda_powertools.metrics", "aws_lambda_powertools.tracing")
+_SETTINGS_SOURCES = ("dotenv", "pydantic_settings.sources.providers.cli")
+
+
+class NoGarbageCollection:
+    """Imports make no garbage worth looking for: collect none meanwhile, and never look at what they left again."""
+
+    def __enter__(self) -> None:
+        """Stop collecting."""
+        gc.disable()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        """Take what there is for permanent, and collect again."""
+        gc.freeze()
+        gc.enable()
+
+
+class StandIns:
+    """Modules that are there to be imported from, and hold an empty class of whatever name is asked for."""
+
+    def __init__(self, *names: str) -> None:
+        """Stand in for the modules ``names`` while the block runs, those that are imported already excepted."""
+        self._names = [name for name in names if name not in sys.modules]
+
+    def __enter__(self) -> None:
+        """Put them in place."""
+        sys.modules.update({name: _StandIn(name) for name in self._names})
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        """Make way for the real ones, whoever imports them from now on."""
+        for name in self._names:
+            del sys.modules[name]
+
+
+class _StandIn(ModuleType):
+    def __getattr__(self, name: str) -> type:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        # Good for what happens at import: annotations, X | None, a base class with parameters.
+        made = _Absent(name, (), {"__module__": self.__name__, "__class_getitem__": classmethod(lambda cls, _: cls)})
+        setattr(self, name, made)
+        return made
+
+
+class _Absent(type):
+    """The class of classes that are not there."""
+
+
+def import_asyncio_without_tls() -> None:
+    """Import asyncio as on a Python that was built without OpenSSL, unless either is there already.
+
+    API Gateway speaks TLS, this process does not. Whoever imports ``ssl`` later gets it.
+    """
+    if not {"ssl", "asyncio"} & sys.modules.keys():
+        sys.modules["ssl"] = None  # type: ignore[assignment] # how an import is made to fail
+        try:
+            import asyncio  # noqa: F401, PLC0415
+            import http.client  # noqa: F401, PLC0415
+        finally:
+            del sys.modules["ssl"]
+
+
+def import_pydantic_without_plugins() -> None:
+    """Keep pydantic from searching every installed package for plugins (pydantic documentation, "Pydantic Plugins")."""
+    os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
+    # FastAPI looks for models of pydantic 1 among ours, and takes an import that fails for a pydantic without them.
+    sys.modules.setdefault("pydantic.v1", None)  # type: ignore[arg-type] # how an import is made to fail
+    import pydantic  # noqa: F401, PLC0415
+
+
+def import_fastapi_without_openapi() -> None:
+    """Import FastAPI without its models of OpenAPI documents, and without OpenTelemetry, which the app switches off."""
+    with StandIns(_OPENAPI, *_TELEMETRY):
+        import fastapi  # noqa: F401, PLC0415
+
+
+def import_settings_sources() -> None:
+    """Import pydantic-settings without its readers of .env files and command lines; ``handler`` has its own parser."""
+    with StandIns(*_SETTINGS_SOURCES):
+        import pydantic_settings  # noqa: F401, PLC0415
+
+
+def import_powertools() -> None:
+    """Import Powertools without its metrics and its tracer, which this service does not use."""
+    with StandIns(*_POWERTOOLS):
+        import aws_lambda_powertools  # noqa: F401, PLC0415
+
+
+def complete_openapi() -> None:
+    """Give FastAPI its models of OpenAPI documents, if it was imported without."""
+    import fastapi.openapi.models as real  # noqa: PLC0415
+
+    for name, module in list(sys.modules.items()):
+        if name.startswith("fastapi."):
+            for attribute, value in list(vars(module).items()):
+                if isinstance(value, _Absent) and value.__module__ == _OPENAPI:
+                    setattr(module, attribute, getattr(real, value.__name__))

@@ -1,0 +1,77 @@
+"""Begins to load the models of a cold start before the settings are read, while everything else is imported.
+
+CTranslate2 loads weights without Python's lock, and the imports of the web framework take as long as the weights of a
+small model: side by side they take as long as the longer of the two. What will be loaded is guessed from the
+environment, by its plainest form: ``MODEL_PATH`` names baked folders, nothing else does. The settings decide, later and
+alone: a guess that proves wrong is dropped, a model that was not guessed is loaded then.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+
+from handler import ahead
+from handler.cpus import usable_cpus
+from handler.read_ahead import read_ahead
+
+TYPE_CHECKING = False
+# As typing has it, without typing: its import takes milliseconds.
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+_MODEL_FILE, _MANIFEST = "model.bin", "manifest.json"
+
+
+def preload(environ: Mapping[str, str], *, folder: str = ".") -> None:
+    """Begin to load what the settings will most likely ask for; returns at once and never fails.
+
+    Args:
+        environ: The environment.
+        folder: The working directory, where a ``config.toml`` would decide.
+    """
+    path = environ.get("MODEL_PATH")
+    named = any(name.upper().startswith(("CONFIG_FILE", "MODELS")) for name in environ)
+    if not path or named or environ.get("LOAD", "startup") != "startup":
+        return
+    if os.path.exists(os.path.join(folder, "config.toml")):
+        return
+    try:
+        inter_threads = int(environ.get("INTER_THREADS") or 1)
+        intra_threads = int(environ.get("INTRA_THREADS") or 0) or max(1, usable_cpus() // inter_threads)
+        device_indices = tuple(int(index) for index in (environ.get("DEVICE_INDICES") or "0").split(","))
+        found = list(_baked(path))
+    except (OSError, ValueError, KeyError, TypeError, ZeroDivisionError):
+        # The settings and the catalogue will say what is wrong, in words meant for people.
+        return
+    for model, _ in found:
+        read_ahead(os.path.join(model, _MODEL_FILE))
+    # Each is imported when the reads above are under way, and by this thread: imports in several wait for each other.
+    from handler.weights import open_translator  # noqa: PLC0415
+
+    for model, _ in found:
+        ahead.begin(
+            open_translator,
+            model,
+            device=environ.get("DEVICE") or "auto",
+            device_indices=device_indices,
+            compute_type=environ.get("COMPUTE_TYPE") or "default",
+            inter_threads=inter_threads,
+            intra_threads=intra_threads,
+        )
+    from handler.pieces import open_processor  # noqa: PLC0415
+
+    for _, tokenizer in found:
+        ahead.begin(open_processor, tokenizer)
+
+
+def _baked(path: str) -> Iterator[tuple[str, str]]:
+    """Yield the folder and the SentencePiece model of each baked model at ``path`` or in its folders."""
+    if os.path.exists(os.path.join(path, _MODEL_FILE)):
+        folders = [path]
+    else:
+        folders = [os.path.join(path, name) for name in sorted(os.listdir(path))]
+    for folder in folders:
+        if os.path.exists(os.path.join(folder, _MODEL_FILE)):
+            with open(os.path.join(folder, _MANIFEST), "rb") as file:
+                yield folder, os.path.join(folder, json.load(file)["tokenizer"])

@@ -1,0 +1,99 @@
+"""A cold start from one file of byte code does what one from five hundred does."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from conftest import ROOT, clean_environment
+from test_events import SENTENCE, TRANSLATION, chat_event
+
+TIMEOUT_S = 120
+
+ASK = f"""
+import json, sys
+from handler import packed_imports
+installed = packed_imports.install(sys.argv[1])
+compiled = []
+import ast, builtins
+real = builtins.compile
+def compile(source, filename, mode, flags=0, *rest, **options):
+    if not flags & ast.PyCF_ONLY_AST:  # anyio looks at its own syntax
+        compiled.append(str(source))
+    return real(source, filename, mode, flags, *rest, **options)
+builtins.compile = compile
+import handler.aws_lambda
+builtins.compile = real
+event = json.loads(sys.argv[2])
+answer = handler.aws_lambda.lambda_handler(event, None)
+unpacked = [name for name, module in sys.modules.items()
+            if type(getattr(getattr(module, "__spec__", None), "loader", None)).__name__ == "SourceFileLoader"]
+import inspect, fastapi, importlib.resources
+from handler.lambda_app import app, lambda_handler
+print(json.dumps({{
+    "installed": installed,
+    "content": json.loads(answer["body"])["choices"][0]["message"]["content"],
+    "compiled": compiled,
+    "unpacked": unpacked,
+    "source": inspect.getsource(lambda_handler).splitlines()[0],
+    "file": fastapi.__file__,
+    "resources": importlib.resources.files("fastapi").joinpath("py.typed").is_file(),
+    "document": len(json.dumps(app.openapi())),
+}}))
+"""
+
+
+def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run a fresh interpreter."""
+    return subprocess.run(
+        [sys.executable, *arguments],
+        cwd=ROOT,
+        env=clean_environment(LOG_LEVEL="ERROR", COVERAGE_PROCESS_START="", COVERAGE_PROCESS_CONFIG=""),
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=TIMEOUT_S,
+    )
+
+
+def ask(path: Path) -> dict[str, object]:
+    """Start cold with the file at ``path``, and return what came of it."""
+    done = run("-c", ASK, str(path), json.dumps(chat_event("http_api_v2", SENTENCE)))
+    assert (done.returncode, done.stderr) == (0, "")
+    result: dict[str, object] = json.loads(done.stdout.splitlines()[-1])
+    return result
+
+
+@pytest.fixture(scope="module")
+def pack(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A pack of this environment."""
+    path = tmp_path_factory.mktemp("pack") / "imports.pack"
+    done = run("-c", f"from handler import packed_imports; print(packed_imports.write({str(path)!r}))")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert int(done.stdout) > 300
+    return path
+
+
+def test_a_start_from_the_pack_answers_and_compiles_nothing(pack: Path, tmp_path: Path) -> None:
+    """And what can be asked of a module is what it says without."""
+    packed, plain = ask(pack), ask(tmp_path / "none")
+
+    assert packed["installed"]
+    assert not plain["installed"]
+    assert packed["content"] == TRANSLATION
+    assert packed["compiled"] == []
+    assert len(plain["unpacked"]) > 200  # type: ignore[arg-type] # a list
+    assert not [name for name in packed["unpacked"] if name.startswith(("fastapi", "pydantic"))]  # type: ignore[attr-defined] # a list
+    for same in ("content", "source", "file", "resources", "document"):
+        assert packed[same] == plain[same]
+
+
+@pytest.mark.parametrize("change", [b"\x00", b"3.9.1"], ids=["another format", "another Python"])
+def test_a_pack_of_another_interpreter_is_ignored(change: bytes, pack: Path, tmp_path: Path) -> None:
+    """Byte code is good for one version alone."""
+    other = tmp_path / "imports.pack"
+    other.write_bytes(change + pack.read_bytes()[len(change) :])
+
+    assert not ask(other)["installed"]
