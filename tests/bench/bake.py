@@ -14,12 +14,8 @@ import sys
 import time
 from pathlib import Path
 
-from shapes import ROWS, TOKENIZER, write_nllb_600m
+from shapes import FOLDER, ROWS, nllb_600m
 
-from model_bake.pruning import prune
-from model_bake.vocabulary import Selection
-
-FOLDER = Path(__file__).resolve().parents[2] / "build" / "bench"
 SOURCE_TOKENS, TARGET_TOKENS = 20, 20
 """About what an everyday sentence has."""
 BATCHES, BEAMS = (1, 8), (1, 4)
@@ -60,18 +56,7 @@ def _peak_mib() -> float:
 
 def prepare() -> dict[str, Path]:
     """Make the models that are not there yet; return their folders."""
-    folders = {name: FOLDER / f"nllb-600m-{name}" for name in SIZES}
-    if not folders["full"].is_dir():
-        print("writing the shape of NLLB-600M ...", file=sys.stderr)
-        unfinished = FOLDER / f"unfinished-{os.getpid()}"
-        write_nllb_600m(unfinished)
-        unfinished.rename(folders["full"])
-    for name, rows in SIZES.items():
-        if not folders[name].is_dir():
-            # Codes and special tokens stand at both ends of the vocabulary.
-            kept = (*range(rows - 300), *range(ROWS - 300, ROWS))
-            selection = Selection(kept, ROWS, {}, {}, None)
-            prune(folders["full"], folders[name], tokenizer_name=TOKENIZER, selection=selection)
+    folders = {name: nllb_600m(rows) for name, rows in SIZES.items()}
     folders["vmap"] = FOLDER / "nllb-600m-vmap"
     if not folders["vmap"].is_dir():
         folders["vmap"].mkdir()

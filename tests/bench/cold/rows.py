@@ -1,0 +1,47 @@
+"""What is compared: entry points of a Lambda function, and their variables."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One of those that take turns."""
+
+    name: str
+    handler: str
+    variables: Mapping[str, str] = field(default_factory=dict)
+
+
+FLOOR = Row("floor", "floor.handler")
+NAIVE = Row("naive", "naive.handler")
+OURS = Row("ours", "handler.aws_lambda.lambda_handler")
+TRACED = Row("traced", "traced.lambda_handler")
+ROWS = {row.name: row for row in (FLOOR, NAIVE, OURS)}
+
+
+def _without(lever: str) -> Row:
+    return Row(f"without {lever}", "changed.lambda_handler", {"WITHOUT": lever})
+
+
+def _with(name: str, **variables: str) -> Row:
+    return Row(name, OURS.handler, variables)
+
+
+LEVERS = {
+    row.name: row
+    for row in (
+        OURS,
+        *map(
+            _without,
+            ("pack", "collector", "tls", "pydantic", "settings", "openapi", "powertools", "preload", "read-ahead"),
+        ),
+        _with("with spinning threads", OMP_WAIT_POLICY="ACTIVE"),
+        _with("with a warm-up word", AWS_LAMBDA_INITIALIZATION_TYPE="provisioned-concurrency"),
+        _with("with packed GEMM", CT2_USE_EXPERIMENTAL_PACKED_GEMM="1"),
+        _with("with one thread", INTRA_THREADS="1"),
+        _with("with memory kept by malloc", MALLOC_TRIM_THRESHOLD_="4294967296", MALLOC_MMAP_THRESHOLD_="4294967296"),
+        _with("with huge pages", GLIBC_TUNABLES="glibc.malloc.hugetlb=1"),
+    )
+}
+"""The function, and it with one thing changed at a time; ``changed`` does the first kind."""
