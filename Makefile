@@ -27,7 +27,7 @@ unexport PYTHONPATH
 
 .DEFAULT_GOAL := help
 ARGS ?=
-.PHONY: help run test test-containers check check-infra bake bench-start bench-bake format lock clean
+.PHONY: help run test test-containers check check-infra bake bench-start bench-bake bench-cold format lock clean
 .DELETE_ON_ERROR:
 # Two installations into one environment would disturb each other.
 .NOTPARALLEL:
@@ -66,6 +66,9 @@ bench-start: $(VENV)/.dev ## seconds from exec to the first answer, beside the b
 
 bench-bake: $(VENV)/.dev ## size, load time, memory and decode CPU of NLLB-600M's shape: whole, pruned, with a vmap
 	@$(BIN)/python tests/bench/bake.py $(ARGS)
+
+bench-cold: $(VENV)/.dev ## cold starts of the Lambda image beside the bare engine's and a tutorial's way; needs Docker, or root to start it
+	@PYTHONPATH=tests/bench $(BIN)/python -m cold $(ARGS)
 
 format: $(VENV)/.dev ## rewrite the code in the house's format
 	$(BIN)/ruff format

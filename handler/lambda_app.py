@@ -6,6 +6,7 @@ from typing import Any
 
 from mangum import Mangum
 
+from handler import ahead
 from handler.composition import compose
 from handler.errors import ManifestError, ModelLoadError, SettingsError, UnsupportedEventError
 from handler.events import is_http, is_warm_up, kind, normalized
@@ -29,6 +30,8 @@ except ModelLoadError:
     # The log has the reason, in one line. Lambda tries the init once more and then fails the request: no function that
     # can serve nothing is left running.
     raise SystemExit(1) from None
+# A guess that proved wrong is not to stay in memory.
+ahead.forget()
 
 # Its line per request would double the app's own, without the ids.
 logging.getLogger("mangum").setLevel(logging.WARNING)

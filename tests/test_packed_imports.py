@@ -11,7 +11,7 @@ from test_events import SENTENCE, TRANSLATION, chat_event
 
 TIMEOUT_S = 120
 
-ASK = f"""
+ASK = """
 import json, sys
 from handler import packed_imports
 installed = packed_imports.install(sys.argv[1])
@@ -31,7 +31,7 @@ unpacked = [name for name, module in sys.modules.items()
             if type(getattr(getattr(module, "__spec__", None), "loader", None)).__name__ == "SourceFileLoader"]
 import inspect, fastapi, importlib.resources
 from handler.lambda_app import app, lambda_handler
-print(json.dumps({{
+print(json.dumps({
     "installed": installed,
     "content": json.loads(answer["body"])["choices"][0]["message"]["content"],
     "compiled": compiled,
@@ -40,7 +40,7 @@ print(json.dumps({{
     "file": fastapi.__file__,
     "resources": importlib.resources.files("fastapi").joinpath("py.typed").is_file(),
     "document": len(json.dumps(app.openapi())),
-}}))
+}))
 """
 
 

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 
-from handler import read_ahead as module
 from handler.read_ahead import read_ahead
 
 
@@ -36,7 +35,7 @@ def test_every_block_is_read_once(size: int, tmp_path: Path, monkeypatch: pytest
         offsets.append(offset)
         return real(file, buffers, offset)
 
-    monkeypatch.setattr(module.os, "preadv", preadv)
+    monkeypatch.setattr(os, "preadv", preadv)
     before = _open_files()
 
     assert read_ahead(str(path))
@@ -77,7 +76,7 @@ def test_a_read_that_fails_ends_the_reading(tmp_path: Path, monkeypatch: pytest.
     def preadv(*_: object) -> int:
         raise OSError
 
-    monkeypatch.setattr(module.os, "preadv", preadv)
+    monkeypatch.setattr(os, "preadv", preadv)
     before = _open_files()
 
     assert read_ahead(str(path))

@@ -35,7 +35,7 @@ _NORMAL = 1
 
 
 def nllb_600m(rows: int = ROWS) -> Path:
-    """Return a folder with NLLB-200-distilled-600M's shape in int8, whole or cut to ``rows``; made if it is not there."""
+    """Return a folder with NLLB-200-distilled-600M's shape in int8, cut to ``rows``; made if it is not there."""
     if rows == ROWS:
         return _made("nllb-600m-full", _write_nllb_600m, family="nllb", positions=_POSITIONS)
     # Codes and special tokens stand at both ends of the vocabulary.

@@ -3,12 +3,13 @@
 import argparse
 import json
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from functools import partial
+from typing import Any
 
-from cold import report, waterfall
+from cold import load, report, waterfall
 from cold.cells import CELLS, ROOT, Cell, place
 from cold.measure import Figures, take_turns
 from cold.models import MODELS, Model, model
@@ -53,6 +54,7 @@ def main() -> None:
     parser.add_argument("--rows", help=f"of {', '.join(ROWS)}")
     parser.add_argument("--levers", action="store_true", help="ours, and ours with one thing changed at a time")
     parser.add_argument("--waterfall", action="store_true", help="draw one cold start")
+    parser.add_argument("--load", action="store_true", help="the load of the weights alone, in cells with lazy files")
     parser.add_argument("--write", action="store_true", help="write docs/cold-start.md's tables and its picture")
     options = parser.parse_args()
 
@@ -63,6 +65,9 @@ def main() -> None:
     if options.models:
         sets = dict.fromkeys(sets, tuple(options.models.split(",")))
     LOG.parent.mkdir(parents=True, exist_ok=True)
+    if options.load:
+        _load(sets, n=options.n)
+        return
     LOG.unlink(missing_ok=True)
     with built_image() if any(CELLS[name].in_image for name in sets) else contextmanager(_no_image)() as image:
         if options.waterfall:
@@ -93,11 +98,25 @@ def _measure(
 
 
 def _keep(cell: Cell, chosen: Model, kind: str, figures: dict[str, list[Figures]]) -> None:
-    """Put the figures with those of other runs: a table is always of one run."""
-    known = json.loads(RESULTS.read_text(encoding="utf-8")) if RESULTS.exists() else {}
     values = {name: [asdict(one) for one in many] for name, many in figures.items()}
-    known[f"{kind}|{cell.name}|{chosen.name}"] = {"cell": cell.title, "model": chosen.title, "figures": values}
+    _store(f"{kind}|{cell.name}|{chosen.name}", {"cell": cell.title, "model": chosen.title, "figures": values})
+
+
+def _store(key: str, value: Mapping[str, Any]) -> None:
+    """Put figures with those of other runs: a table is always of one run."""
+    known = json.loads(RESULTS.read_text(encoding="utf-8")) if RESULTS.exists() else {}
+    known[key] = value
     RESULTS.write_text(json.dumps(known), encoding="utf-8")
+
+
+def _load(sets: Mapping[str, Sequence[str]], *, n: int) -> None:
+    for cell in (CELLS[name] for name in sets):
+        for chosen in map(model, sets[cell.name]):
+            if cell.delay_ms is None:
+                continue
+            seconds = load.take_turns(chosen.folder, delay_ms=cell.delay_ms, n=n)
+            _store(f"load|{cell.name}|{chosen.name}", {"cell": cell.title, "model": chosen.title, "seconds": seconds})
+            print(f"{chosen.title}; {cell.title}; medians of {n}: {report.load_line(seconds)}", flush=True)
 
 
 def _draw(cell: Cell, chosen: Model, docker: Sequence[str], tag: str) -> None:

@@ -104,25 +104,26 @@ def place(cell: Cell, model: Path, docker: Sequence[str], image: str, *, log: Pa
     """
     with ExitStack() as stack:
         if cell.delay_ms is not None:
-            model = stack.enter_context(_lazy(model, cell.delay_ms))
+            model = stack.enter_context(lazily_loaded(model, cell.delay_ms))
         output = stack.enter_context(log.open("ab"))
+        start: tuple[str, ...]
         if cell.in_image:
             mounts = {HERE / "launcher.py": "/bench/launcher.py", model: "/bench/model"}
             mounts |= {HERE / f"{name}.py": f"/var/task/{name}.py" for name in MODULES}
             volumes = [f"--volume={source}:{target}:ro" for source, target in mounts.items()]
             command = [*docker, "run", "--rm", "--interactive", "--network=host", *volumes, *cell.options]
             command += ["--entrypoint", "python3", image, "/bench/launcher.py"]
-            ready = (("/lambda-entrypoint.sh",), "/var/task", "/bench/model")
+            start, folder, seen = ("/lambda-entrypoint.sh",), "/var/task", "/bench/model"
             environment = None
         else:
             command = [sys.executable, str(HERE / "launcher.py")]
-            ready = ((sys.executable, "-m", "awslambdaric"), str(ROOT), str(model))
+            start, folder, seen = (sys.executable, "-m", "awslambdaric"), str(ROOT), str(model)
             environment = {"PATH": os.environ["PATH"], "PYTHONPATH": str(HERE)}
         launcher = subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=output, text=True, env=environment
         )
         try:
-            yield Place(launcher, *ready)
+            yield Place(launcher, start, folder, seen)
         finally:
             assert launcher.stdin
             launcher.stdin.close()
@@ -130,7 +131,7 @@ def place(cell: Cell, model: Path, docker: Sequence[str], image: str, *, log: Pa
 
 
 @contextmanager
-def _lazy(folder: Path, delay_ms: float) -> Iterator[Path]:
+def lazily_loaded(folder: Path, delay_ms: float) -> Iterator[Path]:
     """Mount the files of ``folder`` with a delay for each block, none of which has been touched."""
     mount_point = ROOT / "build" / "bench" / f"lazy-{os.getpid()}"
     mount_point.mkdir(parents=True, exist_ok=True)

@@ -1,7 +1,7 @@
 """Starts processes for the benchmark from inside a cell: a container, or this very machine.
 
-Reads one JSON object a line, ``{"argv", "env", "cwd"}``, starts it and says when; the next line kills it, and the answer
-to that is what the kernel counted. Standard library alone: it runs on the image's interpreter.
+Reads one JSON object a line, ``{"argv", "env", "cwd"}``, starts it and says when; the next line kills it, and the
+answer to that is what the kernel counted. Standard library alone: it runs on the image's interpreter.
 """
 
 import json

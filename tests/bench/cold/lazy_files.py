@@ -14,7 +14,6 @@ from typing import Any
 
 import mfusepy
 
-
 _ATTRIBUTES = ("st_mode", "st_nlink", "st_size", "st_uid", "st_gid")
 
 
@@ -30,7 +29,7 @@ class LazyFiles(mfusepy.Operations):  # type: ignore[misc] # the package has no 
         self._lock = Lock()
         self._fetched: dict[tuple[str, int], Event] = {}
 
-    def getattr(self, path: str, fh: int | None = None) -> dict[str, Any]:
+    def getattr(self, path: str, _: int | None = None) -> dict[str, Any]:
         """Return what stat would."""
         try:
             stat = os.lstat(self._folder / path.lstrip("/"))
@@ -38,15 +37,15 @@ class LazyFiles(mfusepy.Operations):  # type: ignore[misc] # the package has no 
             raise mfusepy.FuseOSError(error.errno or errno.EIO) from None
         return {key: getattr(stat, key) for key in _ATTRIBUTES}
 
-    def readdir(self, path: str, fh: int) -> list[str]:
+    def readdir(self, path: str, _: int) -> list[str]:
         """List a folder."""
-        return [".", "..", *os.listdir(self._folder / path.lstrip("/"))]
+        return [".", "..", *(entry.name for entry in (self._folder / path.lstrip("/")).iterdir())]
 
-    def open(self, path: str, flags: int) -> int:
+    def open(self, path: str, _: int) -> int:
         """Open a file."""
         return os.open(self._folder / path.lstrip("/"), os.O_RDONLY)
 
-    def release(self, path: str, fh: int) -> int:
+    def release(self, _: str, fh: int) -> int:
         """Close a file."""
         os.close(fh)
         return 0

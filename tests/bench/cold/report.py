@@ -67,6 +67,12 @@ def table(figures: Mapping[str, list[Figures]]) -> str:
     return "\n".join(lines)
 
 
+def load_line(seconds: Mapping[str, float]) -> str:
+    """Return what loading the weights took in each way, and the ratio."""
+    stream, ahead = seconds["stream"], seconds["read-ahead"]
+    return f"CTranslate2's own stream {stream:.2f} s, with the read-ahead {ahead:.2f} s: {stream / ahead:.1f} times"
+
+
 def write(results: Mapping[str, Any]) -> None:
     """Put the tables of ``results`` between the marks in the document."""
     text = DOCUMENT.read_text(encoding="utf-8")
@@ -79,6 +85,10 @@ def tables(results: Mapping[str, Any]) -> str:
     """Return every table of ``results``, the ratios first."""
     parts = [_ratios(results)]
     for key, result in results.items():
+        if key.startswith("load|"):
+            line = load_line(result["seconds"])
+            parts.append(f"Weights alone, {result['model']}; {result['cell']}: {line}.")
+            continue
         figures = {name: [Figures(**one) for one in many] for name, many in result["figures"].items()}
         count = len(next(iter(figures.values())))
         what = "one thing changed at a time" if key.startswith("levers|") else "rows"

@@ -3,7 +3,6 @@
 import json
 import sys
 import time
-from collections.abc import Callable
 from typing import Any
 
 START_NS = time.monotonic_ns()
@@ -18,7 +17,7 @@ def tell(name: str, begin_ns: int) -> None:
 
 def trace(owner: Any, name: str, label: str) -> None:
     """Let a function of a module tell about each of its calls."""
-    function: Callable[..., Any] = getattr(owner, name)
+    function = getattr(owner, name)
 
     def traced(*args: Any, **kwargs: Any) -> Any:
         begin = time.monotonic_ns()
@@ -40,9 +39,9 @@ trace(lean_imports, "import_settings_sources", "import: pydantic-settings")
 trace(lean_imports, "import_fastapi_without_openapi", "import: FastAPI")
 trace(lean_imports, "import_powertools", "import: Powertools")
 packed_imports.install()
-packed_imports.install = lambda: True
+setattr(packed_imports, "install", bool)  # noqa: B010 - done already; a call without arguments
 lean_imports.import_asyncio_without_tls()
-lean_imports.import_asyncio_without_tls = lambda: None
+setattr(lean_imports, "import_asyncio_without_tls", bool)  # noqa: B010 - as above
 _begin = time.monotonic_ns()
 from handler import pieces, weights  # noqa: E402 - as above
 

@@ -41,11 +41,12 @@ def _svg(title: str, bars: list[tuple[str, float, float]], total_ms: float) -> s
     height = _TOP + _ROW * len(bars) + 34
     scale = (_WIDTH - _LEFT - 70) / total_ms
     step = next(step for step in (10, 20, 50, 100, 200, 500, 1000, 2000) if total_ms / step <= 10)
+    font = 'font-family="sans-serif" font-size="12"'
+    heading = f"One cold start, {title}: first answer after {total_ms:,.0f} ms"
     parts = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_WIDTH} {height}" font-family="sans-serif" font-size="12">',
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_WIDTH} {height}" {font}>',
         f'<rect width="{_WIDTH}" height="{height}" fill="#ffffff"/>',
-        f'<text x="12" y="22" font-size="14" fill="#222222">One cold start, {escape(title)}: first answer after '
-        f"{total_ms:,.0f} ms</text>",
+        f'<text x="12" y="22" font-size="14" fill="#222222">{escape(heading)}</text>',
     ]
     for tick in range(0, int(total_ms) + 1, step):
         x = _LEFT + tick * scale

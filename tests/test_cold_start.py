@@ -1,0 +1,97 @@
+"""A cold start as a whole: what it warms up, and how it ends when it cannot succeed."""
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conftest import ROOT, clean_environment
+
+from handler.settings import DEMO_MODELS
+
+TIMEOUT_S = 60
+NLLB = DEMO_MODELS / "nllb-demo"
+
+
+def start(**variables: str) -> subprocess.CompletedProcess[str]:
+    """Import the entry point in a fresh interpreter, as Lambda's runtime does."""
+    return subprocess.run(
+        [sys.executable, "-c", "import handler.aws_lambda"],
+        cwd=ROOT,
+        env=clean_environment(**variables),
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=TIMEOUT_S,
+    )
+
+
+def lines(output: str) -> list[dict[str, Any]]:
+    """Return the structured lines of a log."""
+    return [json.loads(line) for line in output.splitlines()]
+
+
+@pytest.mark.parametrize(
+    ("kind", "warm"),
+    [(None, False), ("on-demand", False), ("provisioned-concurrency", True), ("snap-start", True)],
+    ids=["not said", "on demand", "provisioned", "snapshot"],
+)
+def test_a_word_is_translated_where_nobody_waits(kind: str | None, warm: bool) -> None:  # noqa: FBT001 - a case
+    """A request that waits is the first translation itself."""
+    variables = {"AWS_LAMBDA_INITIALIZATION_TYPE": kind} if kind else {}
+
+    done = start(MODEL_PATH=str(NLLB), **variables)
+
+    assert (done.returncode, done.stderr) == (0, "")
+    [line] = lines(done.stdout)
+    assert line["message"] == "demo model loaded"
+    assert (line["warm_up_ms"] > 0) is warm
+
+
+@pytest.mark.parametrize("guessed", [True, False], ids=["loaded ahead", "loaded later"])
+def test_a_broken_model_ends_init_with_one_line(guessed: bool, tmp_path: Path) -> None:  # noqa: FBT001 - a case
+    """Of the right size, and no model."""
+    broken = tmp_path / "broken"
+    shutil.copytree(NLLB, broken)
+    (broken / "model.bin").write_bytes(bytes((NLLB / "model.bin").stat().st_size))
+    (tmp_path / "config.toml").write_text(f'model_path = "{broken}"\n', encoding="utf-8")
+    variables = {"MODEL_PATH": str(broken)} if guessed else {"CONFIG_FILE": str(tmp_path / "config.toml")}
+
+    done = start(**variables)
+
+    assert (done.returncode, done.stderr) == (1, "")
+    [line] = lines(done.stdout)
+    assert (line["level"], line["message"], line["model"]) == ("ERROR", "model failed to load", "nllb-demo")
+    assert line["reason"]
+
+
+@pytest.mark.parametrize(
+    ("variables", "parts"),
+    [
+        ({"MODEL_PATH": "/nowhere"}, ["model_path", "/nowhere"]),
+        ({"MODEL_PATH": str(NLLB), "BEAM_SIZE": "99"}, ["BEAM_SIZE", "99", "32"]),
+        ({"MODEL_PATH": str(NLLB), "INTER_THREADS": "none"}, ["INTER_THREADS", "none"]),
+    ],
+    ids=["no folder", "beam", "threads"],
+)
+def test_a_wrong_setting_ends_init_with_one_line(variables: dict[str, str], parts: list[str]) -> None:
+    """Also when the model it is about has been loaded by then."""
+    done = start(**variables)
+
+    assert (done.returncode, done.stdout) == (1, "")
+    [line] = done.stderr.splitlines()
+    assert line.startswith("error: ")
+    assert all(part.lower() in line.lower() for part in parts)
+
+
+def test_a_guess_that_proves_wrong_is_not_used() -> None:
+    """The settings read numbers more generously than the guess."""
+    done = start(MODEL_PATH=str(NLLB), INTRA_THREADS=" 1 ", COMPUTE_TYPE="float32")
+
+    assert (done.returncode, done.stderr) == (0, "")
+    [line] = lines(done.stdout)
+    assert (line["intra_threads"], line["compute_type"]) == (1, "float32")
