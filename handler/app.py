@@ -1,8 +1,11 @@
 """The FastAPI application, put together from parts that are given to it; no side effects."""
 
 from functools import cache, partial
+from types import FunctionType
 
-from fastapi import FastAPI
+from fastapi import APIRouter, FastAPI
+from fastapi.exceptions import EndpointContext
+from fastapi.routing import _endpoint_context_cache
 
 from handler import __version__
 from handler.catalog import ModelSpec
@@ -41,9 +44,9 @@ def create_app(models: ModelManager, settings: Settings, *, cold_start: ColdStar
     app.state.models = models
     app.state.settings = settings
     app.state.workers = {spec.id: Workers(_threads(spec), max_queued=settings.max_queued_requests) for spec in models}
-    app.include_router(chat.router)
-    app.include_router(models_routes.router)
-    app.include_router(health.router)
+    for router in (chat.router, models_routes.router, health.router):
+        app.include_router(router)
+        _describe_endpoints(router)
     add_exception_handlers(app)
     app.openapi = cache(partial(openapi_document, app))  # type: ignore[method-assign] # FastAPI's documented way
     app.add_middleware(
@@ -53,6 +56,16 @@ def create_app(models: ModelManager, settings: Settings, *, cold_start: ColdStar
         cold_start=cold_start or ColdStart(),
     )
     return app
+
+
+def _describe_endpoints(router: APIRouter) -> None:
+    """Tell FastAPI where its endpoints stand; else it reads and tokenizes their source in the first request of each."""
+    for route in router.routes:
+        endpoint = getattr(route, "endpoint", None)
+        if isinstance(endpoint, FunctionType):
+            code = endpoint.__code__
+            context = EndpointContext(file=code.co_filename, line=code.co_firstlineno, function=endpoint.__name__)
+            _endpoint_context_cache[id(endpoint)] = context
 
 
 def _threads(spec: ModelSpec) -> int:

@@ -3,15 +3,16 @@
 import os
 
 from handler import lean_imports, packed_imports
+from handler.preload import preload_tokenizers, preload_weights
 
 with lean_imports.NoGarbageCollection():
-    packed_imports.install()
-    # The engine's package imports asyncio, too.
-    lean_imports.import_asyncio_without_tls()
     # What is read and loaded from here on, while the rest is imported, costs no time.
-    from handler.preload import preload
-
-    preload(os.environ)
+    with lean_imports.EngineWithoutExtensions():
+        tokenizers = preload_weights(os.environ)
+    packed_imports.install()
+    lean_imports.import_asyncio_without_tls()
+    lean_imports.complete_engine()
+    preload_tokenizers(tokenizers)
     lean_imports.import_pydantic_without_plugins()
     lean_imports.import_settings_sources()
     lean_imports.import_fastapi_without_openapi()

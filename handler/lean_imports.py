@@ -17,6 +17,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from types import TracebackType
 
+_EXTENSIONS = "ctranslate2.extensions"
 _OPENAPI = "fastapi.openapi.models"
 _TELEMETRY = tuple(
     f"opentelemetry.{name}" for name in ("_logs", "metrics", "propagate", "propagators.textmap", "trace")
@@ -71,6 +72,22 @@ class _StandIn(ModuleType):
 
 class _Absent(type):
     """The class of classes that are not there."""
+
+
+class EngineWithoutExtensions(StandIns):
+    """Lets CTranslate2 be imported without its Python extensions, which import asyncio: weights load without."""
+
+    def __init__(self) -> None:
+        """Stand in for the one module."""
+        super().__init__(_EXTENSIONS)
+
+
+def complete_engine() -> None:
+    """Give CTranslate2 its extensions, if it was imported without."""
+    if "ctranslate2" in sys.modules and _EXTENSIONS not in sys.modules:
+        from ctranslate2.extensions import register_extensions  # noqa: PLC0415
+
+        register_extensions()
 
 
 def import_asyncio_without_tls() -> None:

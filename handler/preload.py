@@ -23,8 +23,10 @@ if TYPE_CHECKING:
 _MODEL_FILE, _MANIFEST = "model.bin", "manifest.json"
 
 
-def preload(environ: Mapping[str, str], *, folder: str = ".") -> None:
-    """Begin to load what the settings will most likely ask for; returns at once and never fails.
+def preload_weights(environ: Mapping[str, str], *, folder: str = ".") -> list[str]:
+    """Begin to load the weights that the settings will most likely ask for; return the paths of their tokenizers.
+
+    Returns at once and never fails: what is wrong, the settings and the catalogue say in words meant for people.
 
     Args:
         environ: The environment.
@@ -33,20 +35,19 @@ def preload(environ: Mapping[str, str], *, folder: str = ".") -> None:
     path = environ.get("MODEL_PATH")
     named = any(name.upper().startswith(("CONFIG_FILE", "MODELS")) for name in environ)
     if not path or named or environ.get("LOAD", "startup") != "startup":
-        return
+        return []
     if os.path.exists(os.path.join(folder, "config.toml")):
-        return
+        return []
     try:
         inter_threads = int(environ.get("INTER_THREADS") or 1)
         intra_threads = int(environ.get("INTRA_THREADS") or 0) or max(1, usable_cpus() // inter_threads)
         device_indices = tuple(int(index) for index in (environ.get("DEVICE_INDICES") or "0").split(","))
         found = list(_baked(path))
     except (OSError, ValueError, KeyError, TypeError, ZeroDivisionError):
-        # The settings and the catalogue will say what is wrong, in words meant for people.
-        return
+        return []
     for model, _ in found:
         read_ahead(os.path.join(model, _MODEL_FILE))
-    # Each is imported when the reads above are under way, and by this thread: imports in several wait for each other.
+    # Imported when the reads are under way, and by this thread: imports in several threads wait for each other.
     from handler.weights import open_translator  # noqa: PLC0415
 
     for model, _ in found:
@@ -59,10 +60,15 @@ def preload(environ: Mapping[str, str], *, folder: str = ".") -> None:
             inter_threads=inter_threads,
             intra_threads=intra_threads,
         )
-    from handler.pieces import open_processor  # noqa: PLC0415
+    return [tokenizer for _, tokenizer in found]
 
-    for _, tokenizer in found:
-        ahead.begin(open_processor, tokenizer)
+
+def preload_tokenizers(paths: list[str]) -> None:
+    """Begin to load the SentencePiece models at ``paths``; returns at once."""
+    from handler.pieces import open_processor  # noqa: PLC0415 - as above
+
+    for path in paths:
+        ahead.begin(open_processor, path)
 
 
 def _baked(path: str) -> Iterator[tuple[str, str]]:

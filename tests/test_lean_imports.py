@@ -53,10 +53,22 @@ def test_a_cold_start_does_without(module: str) -> None:
         "import aws_lambda_powertools.metrics as m; m.Metrics(namespace='n', service='s')",
         "import dotenv; dotenv.dotenv_values('/nowhere')",
         "from fastapi.openapi.models import OpenAPI; OpenAPI(openapi='3.1.0', info={'title': 't', 'version': '1'})",
+        "import ctranslate2; ctranslate2.Translator.generate_tokens, ctranslate2.extensions.AsyncGenerator",
         "import asyncio; asyncio.run(asyncio.sleep(0))",
         "import urllib.request, http.client; http.client.responses[200]",
     ],
-    ids=["ssl", "boto3", "traces", "otel metrics", "powertools metrics", "dotenv", "openapi", "asyncio", "http"],
+    ids=[
+        "ssl",
+        "boto3",
+        "traces",
+        "otel metrics",
+        "powertools metrics",
+        "dotenv",
+        "openapi",
+        "engine",
+        "asyncio",
+        "http",
+    ],
 )
 def test_what_was_left_out_can_be_imported_afterwards(statement: str) -> None:
     """Other code in the process finds the real thing."""

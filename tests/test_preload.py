@@ -11,7 +11,7 @@ from handler import ahead
 from handler.catalog import build_catalog
 from handler.loader import load_engine
 from handler.pieces import open_processor
-from handler.preload import preload
+from handler.preload import preload_tokenizers, preload_weights
 from handler.settings import DEMO_MODELS
 from handler.settings_sources import load_settings
 from handler.weights import open_translator
@@ -51,7 +51,7 @@ def test_the_loader_takes_over_what_was_begun(path: Path, variables: dict[str, s
     """The guess is made without the settings, and is what they say: nothing is loaded twice."""
     environ = {"MODEL_PATH": str(path)} | variables
 
-    preload(environ, folder=str(tmp_path))
+    preload_tokenizers(preload_weights(environ, folder=str(tmp_path)))
     catalog = build_catalog(load_settings(environ=environ).settings)
     engines = [load_engine(spec, warm_up=False)[0] for spec in catalog.models.values()]
 
@@ -79,8 +79,7 @@ def test_what_only_the_settings_can_tell_is_left_to_them(
     variables: dict[str, str], tmp_path: Path, begun: list[tuple[Any, ...]]
 ) -> None:
     """A wrong value is theirs to complain about."""
-    preload(variables, folder=str(tmp_path))
-
+    assert preload_weights(variables, folder=str(tmp_path)) == []
     assert begun == []
 
 
@@ -88,8 +87,7 @@ def test_a_config_file_decides(tmp_path: Path, begun: list[tuple[Any, ...]]) -> 
     """It may name other models."""
     (tmp_path / "config.toml").touch()
 
-    preload({"MODEL_PATH": str(NLLB)}, folder=str(tmp_path))
-
+    assert preload_weights({"MODEL_PATH": str(NLLB)}, folder=str(tmp_path)) == []
     assert begun == []
 
 
@@ -102,13 +100,12 @@ def test_a_broken_manifest_is_left_to_the_catalogue(
     if manifest:
         (tmp_path / "manifest.json").write_text(manifest, encoding="utf-8")
 
-    preload({"MODEL_PATH": str(tmp_path)}, folder=str(tmp_path))
-
+    assert preload_weights({"MODEL_PATH": str(tmp_path)}, folder=str(tmp_path)) == []
     assert begun == []
 
 
 def test_translators_come_before_tokenizers(tmp_path: Path, begun: list[tuple[Any, ...]]) -> None:
     """They take longer."""
-    preload({"MODEL_PATH": str(DEMO_MODELS)}, folder=str(tmp_path))
+    preload_tokenizers(preload_weights({"MODEL_PATH": str(DEMO_MODELS)}, folder=str(tmp_path)))
 
     assert [function for function, _, _ in begun] == [open_translator] * 2 + [open_processor] * 2

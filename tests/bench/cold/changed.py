@@ -13,12 +13,13 @@ def _import_plainly() -> None:
 CHANGES = {
     "pack": lambda: setattr(packed_imports, "install", lambda: False),
     "collector": lambda: setattr(lean_imports, "NoGarbageCollection", nullcontext),
+    "extensions": lambda: setattr(lean_imports, "EngineWithoutExtensions", nullcontext),
     "tls": lambda: setattr(lean_imports, "import_asyncio_without_tls", _import_plainly),
     "pydantic": lambda: setattr(lean_imports, "import_pydantic_without_plugins", _import_plainly),
     "settings": lambda: setattr(lean_imports, "import_settings_sources", _import_plainly),
     "openapi": lambda: setattr(lean_imports, "import_fastapi_without_openapi", _import_plainly),
     "powertools": lambda: setattr(lean_imports, "import_powertools", _import_plainly),
-    "preload": lambda: setattr(preload, "preload", lambda _: None),
+    "preload": lambda: setattr(preload, "preload_weights", lambda _: []),
     "read-ahead": lambda: setattr(read_ahead, "read_ahead", lambda _: False),
 }
 CHANGES[os.environ["WITHOUT"]]()

@@ -33,22 +33,18 @@ def trace(owner: Any, name: str, label: str) -> None:
 from handler import lean_imports, packed_imports  # noqa: E402 - timed from here
 
 trace(packed_imports, "install", "import: pack")
+trace(lean_imports, "complete_engine", "import: the engine's extensions")
 trace(lean_imports, "import_asyncio_without_tls", "import: asyncio")
 trace(lean_imports, "import_pydantic_without_plugins", "import: pydantic")
 trace(lean_imports, "import_settings_sources", "import: pydantic-settings")
 trace(lean_imports, "import_fastapi_without_openapi", "import: FastAPI")
 trace(lean_imports, "import_powertools", "import: Powertools")
-packed_imports.install()
-setattr(packed_imports, "install", bool)  # noqa: B010 - done already; a call without arguments
-lean_imports.import_asyncio_without_tls()
-setattr(lean_imports, "import_asyncio_without_tls", bool)  # noqa: B010 - as above
 _begin = time.monotonic_ns()
-from handler import pieces, weights  # noqa: E402 - as above
+with lean_imports.EngineWithoutExtensions():
+    from handler import weights
 
-tell("import: CTranslate2, SentencePiece", _begin)
+tell("import: CTranslate2", _begin)
 trace(weights, "open_translator", "load: weights")
-trace(pieces, "open_processor", "load: tokenizer")
-_begin = time.monotonic_ns()
 from handler import aws_lambda  # noqa: E402 - as above
 
 tell("init", START_NS)
