@@ -13,7 +13,8 @@ import sentencepiece
 
 FOLDER = os.environ["MODEL_PATH"]
 NLLB = "TARGET_PREFIX" in os.environ
-translator = ctranslate2.Translator(FOLDER)
+# 0 leaves it to CTranslate2, which counts cores and not threads of cores.
+translator = ctranslate2.Translator(FOLDER, intra_threads=int(os.environ.get("INTRA_THREADS", "0")))
 tokenizer = sentencepiece.SentencePieceProcessor(model_file=f"{FOLDER}/{os.environ['TOKENIZER']}")
 
 
