@@ -6,6 +6,7 @@ only the engine's.
 
 import json
 import os
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import ctranslate2
@@ -13,8 +14,13 @@ import sentencepiece
 
 FOLDER = os.environ["MODEL_PATH"]
 NLLB = "TARGET_PREFIX" in os.environ
-# 0 leaves it to CTranslate2, which counts cores and not threads of cores.
-translator = ctranslate2.Translator(FOLDER, intra_threads=int(os.environ.get("INTRA_THREADS", "0")))
+
+if "LOAD_IN_THREAD" in os.environ:
+    # The row "floor, our threads"; handler.models says why.
+    with ThreadPoolExecutor() as pool:
+        translator = pool.submit(ctranslate2.Translator, FOLDER).result()
+else:
+    translator = ctranslate2.Translator(FOLDER)
 tokenizer = sentencepiece.SentencePieceProcessor(model_file=f"{FOLDER}/{os.environ['TOKENIZER']}")
 
 
