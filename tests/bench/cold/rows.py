@@ -20,7 +20,7 @@ NAIVE = Row("naive", "naive.handler")
 OURS = Row("ours", "handler.aws_lambda.lambda_handler")
 TRACED = Row("traced", "traced.lambda_handler")
 TUNED = Row(
-    "floor, our threads", FLOOR.handler, {"OMP_WAIT_POLICY": "PASSIVE", "GOMP_SPINCOUNT": SPINS, "INTRA_THREADS": "2"}
+    "floor, our threads", FLOOR.handler, {"OMP_WAIT_POLICY": "PASSIVE", "GOMP_SPINCOUNT": SPINS, "LOAD_IN_THREAD": "1"}
 )
 ROWS = {row.name: row for row in (FLOOR, NAIVE, OURS, TUNED)}
 
