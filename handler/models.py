@@ -129,9 +129,9 @@ class ModelManager:
             # A running future cannot be cancelled: a caller who goes away must not take the load from the others.
             load.set_running_or_notify_cancel()
             self._attempted[spec.id] = monotonic()
-        # A thread that ends: a thread that has loaded a model keeps OpenMP's threads, and where there are more of those
-        # than CPUs none of them spins, whatever openmp.SPINS says (libgomp, gomp_throttled_spin_count_var). A model loaded
-        # by the main thread took twice as long to translate.
+        # A thread that ends: one that has loaded a model keeps OpenMP's threads, and where there are more of those than
+        # CPUs none spins, whatever openmp.SPINS says (libgomp, gomp_throttled_spin_count_var). A model that the main
+        # thread had loaded took twice as long to translate.
         Thread(target=self._run, args=(spec, load), name=f"load-{spec.id}").start()
         return load
 
