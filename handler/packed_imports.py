@@ -209,4 +209,7 @@ def write(path: str = _PACK) -> int:
 
 if __name__ == "__main__":
     _path = sys.argv[1] if len(sys.argv) > 1 else _PACK
+    # What is there would be imported from, instead of what is to be packed.
+    if os.path.exists(_PACK):
+        os.unlink(_PACK)
     print(f"{write(_path)} modules in {_path}")  # noqa: T201 - for whoever builds the image

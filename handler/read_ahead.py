@@ -6,7 +6,7 @@ stream, and so waits for one block after another; reads side by side wait togeth
 """
 
 import os
-from threading import Thread
+from threading import Lock, Thread
 
 _BLOCK = 524_288
 _THREADS = 32
@@ -29,7 +29,7 @@ def read_ahead(path: str) -> bool:
         os.close(file)
         return False
     blocks = iter(range(0, size, _BLOCK))
-    left = [_THREADS]
+    lock, left = Lock(), [_THREADS]
 
     def fetch() -> None:
         buffer = [bytearray(_BLOCK)]
@@ -40,8 +40,10 @@ def read_ahead(path: str) -> bool:
         except OSError:
             pass
         finally:
-            left[0] -= 1
-            if not left[0]:
+            with lock:
+                left[0] -= 1
+                last = not left[0]
+            if last:
                 os.close(file)
 
     for number in range(_THREADS):
