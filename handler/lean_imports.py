@@ -8,14 +8,18 @@ already imported, and each gain is in docs/cold-start.md: ``make bench-cold ARGS
 from __future__ import annotations
 
 import gc
+import http
 import os
 import sys
+from importlib import import_module
 from types import ModuleType
 
 TYPE_CHECKING = False
 # As typing has it, without typing: its import takes milliseconds.
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from types import TracebackType
+    from typing import Any
 
 _EXTENSIONS = "ctranslate2.extensions"
 _OPENAPI = "fastapi.openapi.models"
@@ -23,7 +27,8 @@ _TELEMETRY = tuple(
     f"opentelemetry.{name}" for name in ("_logs", "metrics", "propagate", "propagators.textmap", "trace")
 )
 _POWERTOOLS = ("aws_lambda_powertools.metrics", "aws_lambda_powertools.tracing")
-_SETTINGS_SOURCES = ("dotenv", "pydantic_settings.sources.providers.cli")
+_SETTINGS_SOURCES = ("argparse", "dotenv", "pydantic_settings.sources.providers.cli")
+_METADATA = "importlib.metadata"
 
 
 class NoGarbageCollection:
@@ -70,6 +75,41 @@ class _StandIn(ModuleType):
         return made
 
 
+class Deferred(StandIns):
+    """Modules that are there to import functions from, and are imported when one of those is called."""
+
+    def __enter__(self) -> None:
+        """Put them in place."""
+        sys.modules.update({name: _Deferred(name) for name in self._names})
+
+
+class _Deferred(ModuleType):
+    def __getattr__(self, name: str) -> Callable[..., Any]:
+        if name.startswith("__"):
+            raise AttributeError(name)
+
+        def call(*args: Any, **kwargs: Any) -> Any:  # noqa: ANN401 - whatever the function takes and returns
+            return getattr(import_module(self.__name__), name)(*args, **kwargs)
+
+        setattr(self, name, call)
+        return call
+
+
+class StatusPhrases(StandIns):
+    """``http.client`` as far as a server needs it, which is its names of status codes: a client brings e-mail along."""
+
+    def __init__(self) -> None:
+        """Stand in for the one module."""
+        super().__init__("http.client")
+
+    def __enter__(self) -> None:
+        """Put it in place, in the package too: who has imported it asks for it there."""
+        for name in self._names:
+            module = sys.modules[name] = ModuleType(name)
+            vars(module)["responses"] = {status: status.phrase for status in http.HTTPStatus}
+            vars(http)["client"] = module
+
+
 class _Absent(type):
     """The class of classes that are not there."""
 
@@ -99,7 +139,6 @@ def import_asyncio_without_tls() -> None:
         sys.modules["ssl"] = None  # type: ignore[assignment] # how an import is made to fail
         try:
             import asyncio  # noqa: F401, PLC0415
-            import http.client  # noqa: F401, PLC0415
         finally:
             del sys.modules["ssl"]
 
@@ -109,18 +148,19 @@ def import_pydantic_without_plugins() -> None:
     os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
     # FastAPI looks for models of pydantic 1 among ours, and takes an import that fails for a pydantic without them.
     sys.modules.setdefault("pydantic.v1", None)  # type: ignore[arg-type] # how an import is made to fail
-    import pydantic  # noqa: F401, PLC0415
+    with Deferred(_METADATA):
+        import pydantic  # noqa: F401, PLC0415
 
 
 def import_fastapi_without_openapi() -> None:
     """Import FastAPI without its models of OpenAPI documents, and without OpenTelemetry, which the app switches off."""
-    with StandIns(_OPENAPI, *_TELEMETRY):
+    with StandIns(_OPENAPI, *_TELEMETRY), StatusPhrases(), Deferred(_METADATA):
         import fastapi  # noqa: F401, PLC0415
 
 
 def import_settings_sources() -> None:
     """Import pydantic-settings without its readers of .env files and command lines; ``handler`` has its own parser."""
-    with StandIns(*_SETTINGS_SOURCES):
+    with StandIns(*_SETTINGS_SOURCES), Deferred(_METADATA):
         import pydantic_settings  # noqa: F401, PLC0415
 
 

@@ -33,7 +33,10 @@ def run(code: str, **variables: str) -> str:
 
 @pytest.mark.parametrize(
     "module",
-    ["pydantic.v1", "ssl", "fastapi.openapi.models", "opentelemetry.trace", "dotenv", "aws_lambda_powertools.metrics"],
+    [
+        *("pydantic.v1", "ssl", "http.client", "importlib.metadata", "argparse"),
+        *("fastapi.openapi.models", "opentelemetry.trace", "dotenv", "aws_lambda_powertools.metrics"),
+    ],
 )
 def test_a_cold_start_does_without(module: str) -> None:
     """Each costs milliseconds of every start."""
@@ -55,7 +58,10 @@ def test_a_cold_start_does_without(module: str) -> None:
         "from fastapi.openapi.models import OpenAPI; OpenAPI(openapi='3.1.0', info={'title': 't', 'version': '1'})",
         "import ctranslate2; ctranslate2.Translator.generate_tokens, ctranslate2.extensions.AsyncGenerator",
         "import asyncio; asyncio.run(asyncio.sleep(0))",
-        "import urllib.request, http.client; http.client.responses[200]",
+        "import urllib.request, http.client; http.client.responses[200]; http.client.HTTPConnection('127.0.0.1')",
+        "from starlette.exceptions import HTTPException; assert HTTPException(404).detail == 'Not Found'",
+        "from pydantic.plugin._loader import entry_points; assert len(entry_points(group='console_scripts')) > 3",
+        "import argparse; argparse.ArgumentParser().parse_args([])",
     ],
     ids=[
         "ssl",
@@ -68,6 +74,9 @@ def test_a_cold_start_does_without(module: str) -> None:
         "engine",
         "asyncio",
         "http",
+        "status",
+        "metadata",
+        "argparse",
     ],
 )
 def test_what_was_left_out_can_be_imported_afterwards(statement: str) -> None:
