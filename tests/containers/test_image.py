@@ -15,7 +15,8 @@ pytest_plugins = ["container_fixtures"]
 
 MOST_OVER_THE_BASE = 180_000_000
 """Bytes, unpacked, without the model: every one of them is read from a cold cache at some first start."""
-MOST_CODE = 1_000_000
+MOST_CODE = 10_000_000
+"""Most of it is the byte code of a cold start, in one file."""
 
 LOOK = """
 import importlib.util, json, os, sys
