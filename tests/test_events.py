@@ -269,7 +269,7 @@ def aws_lambda() -> Iterator[ModuleType]:
     with pytest.MonkeyPatch.context() as patch:
         for name in set(os.environ) - set(clean_environment()):
             patch.delenv(name)
-        yield importlib.import_module("handler.aws_lambda")
+        yield importlib.import_module("handler.lambda_app")
     asyncio.set_event_loop(None)
     loop.close()
 
