@@ -49,7 +49,7 @@ def run(*arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, *arguments],
         cwd=ROOT,
-        env=clean_environment(LOG_LEVEL="ERROR", COVERAGE_PROCESS_START="", COVERAGE_PROCESS_CONFIG=""),
+        env=clean_environment(LOG_LEVEL="ERROR"),
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
