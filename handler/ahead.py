@@ -48,8 +48,12 @@ _begun: dict[Key, _Call] = {}
 def begin(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> None:
     """Call ``function`` in a thread of its own; the same call by ``result`` gets what it returns."""
     call = _Call(lambda: function(*args, **kwargs), function.__name__)
+    try:
+        call.start()
+    except RuntimeError:
+        # No further thread is to be had: whoever asks for the result gets a call of its own.
+        return
     _begun[_key(function, args, kwargs)] = call
-    call.start()
 
 
 def result(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
@@ -63,6 +67,11 @@ def result(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
     call = _begun.pop(_key(function, args, kwargs), None)
     outcome: T = function(*args, **kwargs) if call is None else call.outcome()
     return outcome
+
+
+def unfinished() -> bool:
+    """Tell whether a call is still under way."""
+    return any(call.is_alive() for call in _begun.values())
 
 
 def forget() -> int:

@@ -19,4 +19,7 @@ with lean_imports.NoGarbageCollection():
     lean_imports.import_powertools()
     from handler.lambda_app import lambda_handler
 
+    lean_imports.finish()
+    packed_imports.release()
+
 __all__ = ["lambda_handler"]

@@ -2,7 +2,8 @@
 
 import logging
 import os
-from typing import Any
+import sys
+from typing import Any, NoReturn
 
 from mangum import Mangum
 
@@ -16,6 +17,18 @@ from handler.telemetry import logger
 _ON_DEMAND = "on-demand"
 """``AWS_LAMBDA_INITIALIZATION_TYPE`` of an environment that a request is waiting for; others are made in advance."""
 
+
+def _end_init(message: str = "") -> NoReturn:
+    """End the process with exit code 1, and do not wait for weights that nobody will use."""
+    if message:
+        print(message, file=sys.stderr)  # noqa: T201 - one line for the operator
+    if ahead.unfinished():
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(1)
+    raise SystemExit(1)
+
+
 try:
     app = compose(
         load_settings().settings,
@@ -24,12 +37,11 @@ try:
         warm_up=os.environ.get("AWS_LAMBDA_INITIALIZATION_TYPE", _ON_DEMAND) != _ON_DEMAND,
     )
 except (SettingsError, ManifestError) as error:
-    message = f"error: {error}"
-    raise SystemExit(message) from None
+    _end_init(f"error: {error}")
 except ModelLoadError:
     # The log has the reason, in one line. Lambda tries the init once more and then fails the request: no function that
     # can serve nothing is left running.
-    raise SystemExit(1) from None
+    _end_init()
 # A guess that proved wrong is not to stay in memory.
 ahead.forget()
 

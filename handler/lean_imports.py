@@ -167,7 +167,25 @@ def import_settings_sources() -> None:
 def import_powertools() -> None:
     """Import Powertools without its metrics and its tracer, which this service does not use."""
     with StandIns(*_POWERTOOLS):
-        import aws_lambda_powertools  # noqa: F401, PLC0415
+        import aws_lambda_powertools  # noqa: PLC0415
+    package = vars(aws_lambda_powertools)
+    absent = {name: value for name, value in package.items() if isinstance(value, _Absent)}
+    for name in absent:
+        del package[name]
+
+    def find(name: str) -> Any:  # noqa: ANN401 - whatever the package offers
+        if name not in absent:
+            raise AttributeError(name)
+        return getattr(import_module(absent[name].__module__), absent[name].__name__)
+
+    # Who asks the package for them gets the real ones (PEP 562).
+    package.setdefault("__getattr__", find)
+
+
+def finish() -> None:
+    """Let everything be imported again that only init was to do without."""
+    if "pydantic.v1" in sys.modules and sys.modules["pydantic.v1"] is None:
+        del sys.modules["pydantic.v1"]
 
 
 def complete_openapi() -> None:

@@ -46,7 +46,8 @@ class _Codes(dict):  # type: ignore[type-arg] # of (text, mode) to byte code
 
     def __missing__(self, key: tuple[str, str]) -> CodeType:
         text, mode = key
-        code: CodeType = compile(text, _FILE, mode)
+        # Not with the future statements of this module: dataclasses and typing have none.
+        code: CodeType = compile(text, _FILE, mode, dont_inherit=True)
         if self.keep:
             self[key] = code
         return code
@@ -78,6 +79,7 @@ class _Lookup:
 
     def __init__(self, codes: _Codes, expressions: _Expressions) -> None:
         self._codes = codes
+        self._expressions = expressions
         compile_parsed = _re_compiler.compile
 
         def compile_expression(pattern: Any, flags: int = 0) -> Any:  # noqa: ANN401 - whatever re takes
@@ -90,6 +92,11 @@ class _Lookup:
         for name in ("dataclasses", "typing"):
             if name in sys.modules:
                 self.attend(sys.modules[name])
+
+    def release(self) -> None:
+        """Forget what was looked up; what comes now is compiled."""
+        self._codes.clear()
+        self._expressions.clear()
 
     def attend(self, module: ModuleType) -> None:
         """Change how ``module`` compiles, if it is one of those; a global of it hides the built-in function."""
@@ -124,6 +131,11 @@ class _Finder:
         locations = [os.path.dirname(origin)] if is_package else None
         return spec_from_file_location(name, origin, loader=loader, submodule_search_locations=locations)
 
+    def release(self) -> None:
+        """Forget the pack: its codes are a view of the whole file."""
+        self._codes = memoryview(b"")
+        self._lookup.release()
+
 
 class _Loader(SourceFileLoader):
     """Loads a module from its byte code in memory; everything else about it is as the file system has it."""
@@ -157,12 +169,22 @@ def install(path: str = _PACK) -> bool:
     if data[: len(_HEADER)] != _HEADER:
         return False
     end = start + int.from_bytes(data[len(_HEADER) : start], "big")
-    entries, codes, expressions = marshal.loads(data[start:end])  # noqa: S302 - as above
+    try:
+        entries, codes, expressions = marshal.loads(data[start:end])  # noqa: S302 - as above
+    except (EOFError, ValueError, TypeError):
+        return False
     lookup = _Lookup(_Codes(codes), _Expressions(expressions))
     # Behind the finders of built-in and frozen modules, before the one that searches folders.
     place = sys.meta_path.index(PathFinder)
     sys.meta_path.insert(place, _Finder(entries, data[end:], lookup))
     return True
+
+
+def release() -> None:
+    """Import and compile as ever from now on, and give the pack's memory back."""
+    for finder in [finder for finder in sys.meta_path if isinstance(finder, _Finder)]:
+        sys.meta_path.remove(finder)
+        finder.release()
 
 
 def _byte_code(name: str, loader: SourceFileLoader, cached: str | None) -> bytes:

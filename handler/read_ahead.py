@@ -47,7 +47,16 @@ def read_ahead(path: str) -> bool:
                 os.close(file)
 
     for number in range(_THREADS):
-        Thread(target=fetch, name=f"read-ahead-{number}", daemon=True).start()
+        try:
+            Thread(target=fetch, name=f"read-ahead-{number}", daemon=True).start()
+        except RuntimeError:
+            # No further thread is to be had; those that run read it all, and this one's share of the count is over.
+            with lock:
+                left[0] -= _THREADS - number
+                none = not left[0]
+            if none:
+                os.close(file)
+            break
     return True
 
 

@@ -95,3 +95,23 @@ def test_a_guess_that_proves_wrong_is_not_used() -> None:
     assert (done.returncode, done.stderr) == (0, "")
     [line] = lines(done.stdout)
     assert (line["intra_threads"], line["compute_type"]) == (1, "float32")
+
+
+def test_an_init_that_fails_does_not_wait_for_weights() -> None:
+    """They may take longer to load than Lambda lets an init take."""
+    code = "from handler import ahead; import time; ahead.begin(time.sleep, 50); import handler.lambda_app"
+
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=ROOT,
+        env=clean_environment(MODEL_PATH="/nowhere"),
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=30,
+    )
+
+    assert (done.returncode, done.stdout) == (1, "")
+    [line] = done.stderr.splitlines()
+    assert line.startswith("error: model_path")

@@ -97,3 +97,37 @@ def test_a_pack_of_another_interpreter_is_ignored(change: bytes, pack: Path, tmp
     other.write_bytes(change + pack.read_bytes()[len(change) :])
 
     assert not ask(other)["installed"]
+
+
+def test_a_dataclass_that_is_made_later_has_the_methods_it_always_has(pack: Path, tmp_path: Path) -> None:
+    """Its generated methods carry types, not the text of some module's annotations."""
+    code = """
+import sys, inspect, typing
+from handler import packed_imports
+packed_imports.install(sys.argv[1])
+import dataclasses
+@dataclasses.dataclass(frozen=True, slots=True)
+class A:
+    x: int
+    y: str = "a"
+import handler.catalog
+print(inspect.signature(A), typing.get_type_hints(A.__init__), inspect.signature(handler.catalog.Catalog))
+packed_imports.release()
+@dataclasses.dataclass
+class B:
+    z: float
+print(inspect.signature(B), [type(finder).__name__ for finder in sys.meta_path if "_Finder" in type(finder).__name__])
+"""
+    packed, plain = run("-c", code, str(pack)), run("-c", code, str(tmp_path / "none"))
+
+    assert (packed.returncode, packed.stderr) == (0, "")
+    assert "(x: int, y: str = 'a') -> None" in packed.stdout
+    assert packed.stdout == plain.stdout
+
+
+def test_a_pack_that_ends_early_is_ignored(pack: Path, tmp_path: Path) -> None:
+    """The start goes the usual way."""
+    cut = tmp_path / "imports.pack"
+    cut.write_bytes(pack.read_bytes()[:20_000])
+
+    assert not ask(cut)["installed"]

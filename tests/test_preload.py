@@ -53,6 +53,7 @@ def test_the_loader_takes_over_what_was_begun(path: Path, variables: dict[str, s
 
     preload_tokenizers(preload_weights(environ, folder=str(tmp_path)))
     catalog = build_catalog(load_settings(environ=environ).settings)
+    assert len(ahead._begun) == 2 * len(catalog.models)  # noqa: SLF001 - else nothing would be left over either
     engines = [load_engine(spec, warm_up=False)[0] for spec in catalog.models.values()]
 
     assert ahead.forget() == 0

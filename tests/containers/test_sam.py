@@ -35,13 +35,13 @@ def api(docker: Docker, base: str, tmp_path_factory: pytest.TempPathFactory) -> 
         yield address
     left = containers(docker) - before
     if left:
-        docker.run("rm", "--force", "--volumes", *left)
+        docker.run("rm", "--force", *left)
     assert not left
 
 
 def containers(docker: Docker) -> set[str]:
-    """Return the ids of all containers."""
-    return set(docker.output("ps", "--all", "--quiet", "--no-trunc").split())
+    """Return the ids of the containers of the function's image: others may come and go on a shared engine."""
+    return set(docker.output("ps", "--all", "--quiet", "--no-trunc", "--filter", f"ancestor={IMAGE}").split())
 
 
 @pytest.fixture

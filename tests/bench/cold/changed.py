@@ -3,7 +3,7 @@
 import os
 from contextlib import nullcontext
 
-from handler import lean_imports, packed_imports, preload, read_ahead
+from handler import lean_imports, packed_imports, preload
 
 
 def _import_plainly() -> None:
@@ -20,7 +20,7 @@ CHANGES = {
     "openapi": lambda: setattr(lean_imports, "import_fastapi_without_openapi", _import_plainly),
     "powertools": lambda: setattr(lean_imports, "import_powertools", _import_plainly),
     "preload": lambda: setattr(preload, "preload_weights", lambda _: []),
-    "read-ahead": lambda: setattr(read_ahead, "read_ahead", lambda _: False),
+    "read-ahead": lambda: setattr(preload, "read_ahead", lambda _: False),
 }
 CHANGES[os.environ["WITHOUT"]]()
 
