@@ -29,7 +29,7 @@ async def health(models: ModelsDependency) -> JSONResponse:
 @router.head("/health/ready", include_in_schema=False)
 @router.get("/health/ready", openapi_extra=operation(Health, 503, other=Health))
 async def ready(models: ModelsDependency) -> JSONResponse:
-    """Answer 200 once every startup model has translated its warm-up, and 503 before."""
+    """Answer 200 once every startup model is loaded and, where that is done, warm, and 503 before."""
     body = _health(models)
     if body["status"] == "ok":
         return JSONResponse(body)

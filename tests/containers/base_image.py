@@ -169,6 +169,11 @@ def _write_pip_settings(folder: Path) -> None:
     etc = folder / "etc"
     etc.mkdir()
     settings = {name: value for name in PIP_SETTINGS if (value := _pip_setting(name))}
+    for name, value in settings.items():
+        # What stands in this file stands in a layer of every image that is built on this base.
+        if re.search(r"://[^/\s]*@", value):
+            message = f"pip's {name} holds a user name or password, which no image may; set it without"
+            raise EngineError(message)
     certificates = _certificates()
     if certificates:
         shutil.copy(certificates, etc / Path(CERTIFICATES).name)

@@ -34,6 +34,8 @@ def api(docker: Docker, base: str, tmp_path_factory: pytest.TempPathFactory) -> 
     with running_api(docker, sam_build(docker, base, folder / "build"), folder / "sam.log") as address:
         yield address
     left = containers(docker) - before
+    # A deployment that follows on this machine is to find no image of a test under SAM's name.
+    docker.run("rmi", "--force", IMAGE, check=False)
     if left:
         docker.run("rm", "--force", *left)
     assert not left
