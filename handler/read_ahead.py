@@ -5,8 +5,15 @@ Container Loading in AWS Lambda", USENIX ATC 2023: blocks of 512 KiB). CTranslat
 stream, and so waits for one block after another; reads side by side wait together.
 """
 
+from __future__ import annotations
+
 import os
-from threading import Lock, Thread
+from threading import Thread
+
+TYPE_CHECKING = False
+# As typing has it, without typing: its import takes milliseconds.
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 _BLOCK = 524_288
 _THREADS = 32
@@ -25,39 +32,41 @@ def read_ahead(path: str) -> bool:
     except OSError:
         return False
     size = os.fstat(file).st_size
-    if size < _SMALLEST or _cached(file, size):
-        os.close(file)
+    if size >= _SMALLEST and not _cached(file, size) and _start(Thread(target=_fetch_all, args=(file, size))):
+        return True
+    os.close(file)
+    return False
+
+
+def _start(thread: Thread) -> bool:
+    """Start a thread that nobody waits for; return whether it could be started."""
+    thread.name, thread.daemon = "read-ahead", True
+    try:
+        thread.start()
+    except RuntimeError:
         return False
-    blocks = iter(range(0, size, _BLOCK))
-    lock, left = Lock(), [_THREADS]
-
-    def fetch() -> None:
-        buffer = [bytearray(_BLOCK)]
-        try:
-            # An iterator over a range hands each number to one thread: Python's lock is held while it does.
-            for offset in blocks:
-                os.preadv(file, buffer, offset)
-        except OSError:
-            pass
-        finally:
-            with lock:
-                left[0] -= 1
-                last = not left[0]
-            if last:
-                os.close(file)
-
-    for number in range(_THREADS):
-        try:
-            Thread(target=fetch, name=f"read-ahead-{number}", daemon=True).start()
-        except RuntimeError:
-            # No further thread is to be had; those that run read it all, and this one's share of the count is over.
-            with lock:
-                left[0] -= _THREADS - number
-                none = not left[0]
-            if none:
-                os.close(file)
-            break
     return True
+
+
+def _fetch_all(file: int, size: int) -> None:
+    """Read the file to its end, in this thread and as many others as can be started, and close it."""
+    # An iterator over a range hands each number to one thread: Python's lock is held while it does.
+    blocks = iter(range(0, size, _BLOCK))
+    others = [Thread(target=_fetch, args=(file, blocks)) for _ in range(_THREADS - 1)]
+    started = [thread for thread in others if _start(thread)]
+    _fetch(file, blocks)
+    for thread in started:
+        thread.join()
+    os.close(file)
+
+
+def _fetch(file: int, blocks: Iterator[int]) -> None:
+    buffer = [bytearray(_BLOCK)]
+    try:
+        for offset in blocks:
+            os.preadv(file, buffer, offset)
+    except OSError:
+        pass
 
 
 def _cached(file: int, size: int) -> bool:

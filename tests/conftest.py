@@ -24,6 +24,7 @@ from handler.settings import Settings
 ROOT = Path(__file__).resolve().parent.parent
 START_TIMEOUT_S = 30.0
 REQUEST_TIMEOUT_S = 30.0
+PYTHON_TIMEOUT_S = 60.0
 
 
 @dataclass(slots=True)
@@ -85,6 +86,20 @@ def clean_environment(**variables: str) -> dict[str, str]:
     settings = {name.upper() for name in Settings.model_fields} | {"CONFIG_FILE"}
     kept = {name: value for name, value in os.environ.items() if name.upper().partition("__")[0] not in settings}
     return kept | variables
+
+
+def run_python(*arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
+    """Run a fresh interpreter in the checkout, without any setting but ``variables``."""
+    return subprocess.run(
+        [sys.executable, *arguments],
+        cwd=ROOT,
+        env=clean_environment(**variables),
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=PYTHON_TIMEOUT_S,
+    )
 
 
 @contextmanager

@@ -3,12 +3,11 @@
 import json
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import ROOT, clean_environment
+from conftest import run_python
 
 from handler.settings import DEMO_MODELS
 
@@ -18,16 +17,7 @@ NLLB = DEMO_MODELS / "nllb-demo"
 
 def start(**variables: str) -> subprocess.CompletedProcess[str]:
     """Import the entry point in a fresh interpreter, as Lambda's runtime does."""
-    return subprocess.run(
-        [sys.executable, "-c", "import handler.aws_lambda"],
-        cwd=ROOT,
-        env=clean_environment(**variables),
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=TIMEOUT_S,
-    )
+    return run_python("-c", "import handler.aws_lambda", **variables)
 
 
 def lines(output: str) -> list[dict[str, Any]]:
@@ -99,18 +89,9 @@ def test_a_guess_that_proves_wrong_is_not_used() -> None:
 
 def test_an_init_that_fails_does_not_wait_for_weights() -> None:
     """They may take longer to load than Lambda lets an init take."""
-    code = "from handler import ahead; import time; ahead.begin(time.sleep, 50); import handler.lambda_app"
+    code = "from handler import ahead; import time; ahead.begin(time.sleep, 90); import handler.lambda_app"
 
-    done = subprocess.run(
-        [sys.executable, "-c", code],
-        cwd=ROOT,
-        env=clean_environment(MODEL_PATH="/nowhere"),
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=30,
-    )
+    done = run_python("-c", code, MODEL_PATH="/nowhere")
 
     assert (done.returncode, done.stdout) == (1, "")
     [line] = done.stderr.splitlines()

@@ -1,12 +1,8 @@
 """What a cold start imports, seen in a fresh interpreter."""
 
-import subprocess
-import sys
-
 import pytest
-from conftest import ROOT, clean_environment
+from conftest import run_python
 
-TIMEOUT_S = 60
 BAKE_TIME = {"torch", "transformers", "huggingface_hub", "ctranslate2.converters", "ctranslate2.specs"}
 # Powertools imports the bare package botocore to see whether it is there (0.5 ms); its modules are what costs.
 NEVER_AT_START = BAKE_TIME | {"boto3", "botocore.session", "botocore.loaders", "numpy", "openai", "uvicorn"}
@@ -21,16 +17,7 @@ import os, sys, {module}
 print(*({candidates!r} & sys.modules.keys()), file=sys.stderr, flush=True)
 os._exit(0)  # not waiting for models that are still loading
 """
-    done = subprocess.run(
-        [sys.executable, "-c", code],
-        cwd=ROOT,
-        env=clean_environment(),
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=TIMEOUT_S,
-    )
+    done = run_python("-c", code)
     assert done.returncode == 0, done.stderr
     return set(done.stderr.splitlines()[-1].split())
 
@@ -61,15 +48,6 @@ def test_the_check_sees_what_is_imported() -> None:
 
 def test_a_process_that_ends_while_its_models_load_ends_cleanly() -> None:
     """As ``uvicorn handler.main:app`` does when its port is taken."""
-    done = subprocess.run(
-        [sys.executable, "-c", "import handler.main"],
-        cwd=ROOT,
-        env=clean_environment(),
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=TIMEOUT_S,
-    )
+    done = run_python("-c", "import handler.main")
 
     assert (done.returncode, done.stderr) == (0, "")

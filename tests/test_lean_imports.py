@@ -1,32 +1,19 @@
 """What a cold start leaves out of its imports, and that nothing is missing afterwards."""
 
 import json
-import subprocess
-import sys
 
 import pytest
-from conftest import ROOT, clean_environment
+from conftest import run_python
 
 from handler.app import create_app
 from handler.catalog import build_catalog
 from handler.models import ModelManager
 from handler.settings import Settings
 
-TIMEOUT_S = 60
 
-
-def run(code: str, **variables: str) -> str:
+def run(code: str) -> str:
     """Return the last line that ``code`` prints in a fresh interpreter."""
-    done = subprocess.run(
-        [sys.executable, "-c", code],
-        cwd=ROOT,
-        env=clean_environment(LOG_LEVEL="ERROR", **variables),
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=TIMEOUT_S,
-    )
+    done = run_python("-c", code, LOG_LEVEL="ERROR")
     assert (done.returncode, done.stderr) == (0, "")
     return done.stdout.splitlines()[-1]
 

@@ -1,12 +1,10 @@
 """A cold start from one file of byte code does what one from five hundred does."""
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
-from conftest import ROOT, clean_environment
+from conftest import run_python
 from test_events import SENTENCE, TRANSLATION, chat_event
 
 TIMEOUT_S = 120
@@ -44,23 +42,9 @@ print(json.dumps({
 """
 
 
-def run(*arguments: str) -> subprocess.CompletedProcess[str]:
-    """Run a fresh interpreter."""
-    return subprocess.run(
-        [sys.executable, *arguments],
-        cwd=ROOT,
-        env=clean_environment(LOG_LEVEL="ERROR"),
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=TIMEOUT_S,
-    )
-
-
 def ask(path: Path) -> dict[str, object]:
     """Start cold with the file at ``path``, and return what came of it."""
-    done = run("-c", ASK, str(path), json.dumps(chat_event("http_api_v2", SENTENCE)))
+    done = run_python("-c", ASK, str(path), json.dumps(chat_event("http_api_v2", SENTENCE)), LOG_LEVEL="ERROR")
     assert (done.returncode, done.stderr) == (0, "")
     result: dict[str, object] = json.loads(done.stdout.splitlines()[-1])
     return result
@@ -70,7 +54,9 @@ def ask(path: Path) -> dict[str, object]:
 def pack(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A pack of this environment."""
     path = tmp_path_factory.mktemp("pack") / "imports.pack"
-    done = run("-c", f"from handler import packed_imports; print(packed_imports.write({str(path)!r}))")
+    done = run_python(
+        "-c", f"from handler import packed_imports; print(packed_imports.write({str(path)!r}))", LOG_LEVEL="ERROR"
+    )
     assert (done.returncode, done.stderr) == (0, "")
     assert int(done.stdout) > 300
     return path
@@ -118,7 +104,10 @@ class B:
     z: float
 print(inspect.signature(B), [type(finder).__name__ for finder in sys.meta_path if "_Finder" in type(finder).__name__])
 """
-    packed, plain = run("-c", code, str(pack)), run("-c", code, str(tmp_path / "none"))
+    packed, plain = (
+        run_python("-c", code, str(pack), LOG_LEVEL="ERROR"),
+        run_python("-c", code, str(tmp_path / "none"), LOG_LEVEL="ERROR"),
+    )
 
     assert (packed.returncode, packed.stderr) == (0, "")
     assert "(x: int, y: str = 'a') -> None" in packed.stdout

@@ -184,14 +184,19 @@ def _private_engine(client: str, folder: Path, environment: Mapping[str, str]) -
         _wait_for(docker, process, log)
         yield docker
     finally:
-        process.send_signal(signal.SIGTERM)
-        try:
-            process.wait(timeout=STOP_TIMEOUT_S)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait(timeout=STOP_TIMEOUT_S)
+        stop(process)
         _unmount_below(sockets, folder)
         shutil.rmtree(sockets, ignore_errors=True)
+
+
+def stop(process: subprocess.Popen[bytes]) -> None:
+    """Ask a process of ours to end, and end it if it does not."""
+    process.send_signal(signal.SIGTERM)
+    try:
+        process.wait(timeout=STOP_TIMEOUT_S)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait(timeout=STOP_TIMEOUT_S)
 
 
 def _unmount_below(*folders: Path) -> None:

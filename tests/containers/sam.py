@@ -1,7 +1,6 @@
 """SAM's command line on the project's template: what it builds, and its API on this machine."""
 
 import os
-import signal
 import socket
 import subprocess
 import time
@@ -10,13 +9,12 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from base_image import ROOT
-from engine import Docker
+from engine import Docker, stop
 
 SAM = Path(os.environ.get("SAM", ROOT / ".venv-sam" / "bin" / "sam"))
 REGION = "us-east-1"
 BUILD_TIMEOUT_S = 300.0
 START_TIMEOUT_S = 60.0
-STOP_TIMEOUT_S = 30.0
 
 IMAGE = "translationfunction:latest"
 """What ``sam build`` names the image of the template's function."""
@@ -77,12 +75,7 @@ def running_api(docker: Docker, template: Path, log: Path) -> Iterator[str]:
         yield f"http://127.0.0.1:{port}"
     finally:
         # Not SIGINT, to which it is deaf in the background. It removes its containers itself.
-        process.send_signal(signal.SIGTERM)
-        try:
-            process.wait(timeout=STOP_TIMEOUT_S)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait(timeout=STOP_TIMEOUT_S)
+        stop(process)
 
 
 def _wait_for(port: int, process: subprocess.Popen[bytes], log: Path) -> None:

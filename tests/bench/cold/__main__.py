@@ -1,22 +1,21 @@
-"""Measures and prints; ``--write`` also writes what docs/cold-start.md and its picture hold."""
+"""Measures and prints. Without options: everything, written into docs/cold-start.md, its ratios held to."""
 
 import argparse
-import json
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict
 from functools import partial
-from typing import Any
 
 from cold import load, report, waterfall
 from cold.cells import CELLS, ROOT, Cell, place
-from cold.measure import Figures, take_turns
+from cold.measure import Opener, take_turns
 from cold.models import MODELS, Model, model
-from cold.rows import LEVERS, OURS, ROWS, TRACED, Row
+from cold.rows import LEVERS, ROWS, TRACED, Row, levers
 
 LOG = ROOT / "build" / "bench" / "cold.log"
-RESULTS = ROOT / "build" / "bench" / "cold.json"
+PICTURE = ROOT / "docs" / "cold-start.svg"
+Sets = Mapping[str, Sequence[str]]
+"""Names of cells to names of models."""
 
 SETS = {
     "quiet": ("demo", "t5-base", "32k", "600m"),
@@ -28,7 +27,12 @@ SETS = {
     "lazy-4": ("32k", "600m"),
     "lazy-16": ("32k",),
 }
-"""Cells and the models that are measured in them, unless told otherwise."""
+"""Cells and the models that the rows are measured with in them, unless told otherwise."""
+LEVER_SETS = {"quiet": ("demo", "32k"), "lazy-4": ("32k",)}
+LOAD_SETS = {"lazy-4": ("32k",)}
+WATERFALL_SETS = {"quiet": ("32k",)}
+LEAST = 10
+"""Starts of each row without which no table is written and no ratio held to."""
 
 
 @contextmanager
@@ -44,87 +48,107 @@ def built_image() -> Iterator[tuple[Sequence[str], str]]:
         yield client, build_image(docker, base_image(docker))
 
 
-def main() -> None:
-    """Run what the command line asks for."""
+def main() -> int:
+    """Run what the command line asks for; return 1 if a ratio of the whole run is larger than it may be."""
     parser = argparse.ArgumentParser(description="Cold starts of the function, the bare engine and a tutorial's way.")
-    parser.add_argument("-n", type=int, default=10, help="starts of each row")
-    parser.add_argument("--warm", type=int, default=20, help="further requests of each start")
+    parser.add_argument("-n", type=int, default=LEAST, help="starts of each row")
+    parser.add_argument("--warm", type=int, default=10, help="further requests of each start")
     parser.add_argument("--cells", help=f"of {', '.join(CELLS)}")
     parser.add_argument("--models", help=f"of {', '.join(MODELS)}")
-    parser.add_argument("--rows", help=f"of {', '.join(ROWS)}")
+    parser.add_argument("--rows", help=f"of {', '.join(ROWS | LEVERS)}")
     parser.add_argument("--levers", action="store_true", help="ours, and ours with one thing changed at a time")
-    parser.add_argument("--waterfall", action="store_true", help="draw one cold start")
     parser.add_argument("--load", action="store_true", help="the load of the weights alone, in cells with lazy files")
-    parser.add_argument("--write", action="store_true", help="write docs/cold-start.md's tables and its picture")
+    parser.add_argument("--waterfall", action="store_true", help="draw one cold start")
     options = parser.parse_args()
+    part = any((options.cells, options.models, options.rows, options.levers, options.load, options.waterfall))
 
-    rows = list(LEVERS.values()) if options.levers else list(ROWS.values())
-    if options.rows:
-        rows = [(LEVERS | ROWS)[name.strip()] for name in options.rows.split(",")]
-    sets = {name: SETS.get(name, ("demo",)) for name in (options.cells or ",".join(SETS)).split(",")}
-    if options.models:
-        sets = dict.fromkeys(sets, tuple(options.models.split(",")))
     LOG.parent.mkdir(parents=True, exist_ok=True)
-    if options.load:
-        _load(sets, n=options.n)
-        return
     LOG.unlink(missing_ok=True)
-    with built_image() if any(CELLS[name].in_image for name in sets) else contextmanager(_no_image)() as image:
-        if options.waterfall:
-            for name in sets:
-                _draw(CELLS[name], model(sets[name][-1]), *image)
-            return
-        for cell_name, names in sets.items():
-            for name in names:
-                _measure(CELLS[cell_name], model(name), rows, image, n=options.n, warm=options.warm)
-    if options.write:
-        report.write(json.loads(RESULTS.read_text(encoding="utf-8")))
+    bench = Bench(n=options.n, warm=options.warm)
+    if part:
+        sets = LEVER_SETS if options.levers else LOAD_SETS if options.load else SETS
+        sets = WATERFALL_SETS if options.waterfall else sets
+        cells = options.cells.split(",") if options.cells else list(sets)
+        chosen = {name: options.models.split(",") if options.models else sets.get(name, ("demo",)) for name in cells}
+        rows = [(LEVERS | ROWS)[name.strip()] for name in options.rows.split(",")] if options.rows else None
+        with image_for(cells):
+            if options.load:
+                bench.load(chosen)
+            elif options.waterfall:
+                bench.draw(chosen)
+            else:
+                bench.compare("levers" if options.levers else "rows", chosen, rows)
+        return 0
+    with image_for(list(CELLS)):
+        bench.compare("rows", SETS)
+        bench.compare("levers", LEVER_SETS)
+        bench.load(LOAD_SETS)
+        if options.n < LEAST:
+            print(f"\n{options.n} starts of each row: fewer than {LEAST}, so nothing is written", file=sys.stderr)
+            return 0
+        bench.draw(WATERFALL_SETS)
+    report.write(bench.results)
+    print(f"\n{report.ratios(bench.results)}")
+    return 1 if report.missed(bench.results) else 0
 
 
-def _no_image() -> Iterator[tuple[Sequence[str], str]]:
-    yield (), ""
+class Bench:
+    """Measures, prints, and keeps what one run of this program has measured."""
 
+    def __init__(self, *, n: int, warm: int) -> None:
+        """Start each row ``n`` times, and ask each ``warm`` times more."""
+        self._n, self._warm = n, warm
+        self.results = report.Results()
 
-def _measure(
-    cell: Cell, chosen: Model, rows: Sequence[Row], image: tuple[Sequence[str], str], *, n: int, warm: int
-) -> None:
-    docker, tag = image
-    open_place = partial(place, cell, chosen.folder, docker, tag, log=LOG)
-    figures = take_turns(cell, rows, chosen, open_place, n=n, warm=warm)
-    kind = "rows" if rows[0] is not OURS else "levers"
-    _keep(cell, chosen, kind, figures)
-    print(f"\n{chosen.title}; {cell.title}; medians of {n}\n")
-    print(report.table(figures), flush=True)
+    def compare(self, kind: str, sets: Sets, rows: Sequence[Row] | None = None) -> None:
+        """Measure ``rows``, or those of a kind, ``rows`` or ``levers``, in cells with models."""
+        for cell, chosen in _pairs(sets):
+            kinds = {"rows": list(ROWS.values()), "levers": levers(lazy=cell.delay_ms is not None)}
+            figures = take_turns(cell, rows or kinds[kind], chosen, _opener(cell, chosen), n=self._n, warm=self._warm)
+            self.results.add(kind, cell, chosen, figures)
+            print(f"\n{chosen.title}; {cell.title}; medians of {self._n}\n\n{report.table(figures)}", flush=True)
 
-
-def _keep(cell: Cell, chosen: Model, kind: str, figures: dict[str, list[Figures]]) -> None:
-    values = {name: [asdict(one) for one in many] for name, many in figures.items()}
-    _store(f"{kind}|{cell.name}|{chosen.name}", {"cell": cell.title, "model": chosen.title, "figures": values})
-
-
-def _store(key: str, value: Mapping[str, Any]) -> None:
-    """Put figures with those of other runs: a table is always of one run."""
-    known = json.loads(RESULTS.read_text(encoding="utf-8")) if RESULTS.exists() else {}
-    known[key] = value
-    RESULTS.write_text(json.dumps(known), encoding="utf-8")
-
-
-def _load(sets: Mapping[str, Sequence[str]], *, n: int) -> None:
-    for cell in (CELLS[name] for name in sets):
-        for chosen in map(model, sets[cell.name]):
+    def load(self, sets: Sets) -> None:
+        """Measure the load of the weights alone, in cells with lazily loaded files."""
+        for cell, chosen in _pairs(sets):
             if cell.delay_ms is None:
-                continue
-            seconds = load.take_turns(chosen.folder, delay_ms=cell.delay_ms, n=n)
-            _store(f"load|{cell.name}|{chosen.name}", {"cell": cell.title, "model": chosen.title, "seconds": seconds})
-            print(f"{chosen.title}; {cell.title}; medians of {n}: {report.load_line(seconds)}", flush=True)
+                message = f"--load measures cells with lazily loaded files, and {cell.name} has none"
+                raise SystemExit(message)
+            seconds = load.take_turns(chosen.folder, delay_ms=cell.delay_ms, n=self._n)
+            self.results.add_load(cell, chosen, seconds)
+            print(f"\n{chosen.title}; {cell.title}; medians of {self._n}: {report.load_line(seconds)}", flush=True)
+
+    def draw(self, sets: Sets) -> None:
+        """Draw one cold start of each; the last one stays."""
+        for cell, chosen in _pairs(sets):
+            PICTURE.write_text(waterfall.draw(chosen, _opener(cell, chosen), TRACED, LOG), encoding="utf-8")
+            print(PICTURE)
 
 
-def _draw(cell: Cell, chosen: Model, docker: Sequence[str], tag: str) -> None:
-    open_place = partial(place, cell, chosen.folder, docker, tag, log=LOG)
-    path = ROOT / "docs" / "cold-start.svg"
-    path.write_text(waterfall.draw(chosen, open_place, TRACED, LOG), encoding="utf-8")
-    print(path)
+_image: tuple[Sequence[str], str] = ((), "")
+"""How the Docker client is called, and the tag of the image."""
+
+
+@contextmanager
+def image_for(cells: Sequence[str]) -> Iterator[None]:
+    """Have the image built, if one of ``cells`` needs it, and an engine that runs until the block ends."""
+    global _image
+    if not any(CELLS[name].in_image for name in cells):
+        yield
+        return
+    with built_image() as _image:
+        yield
+
+
+def _pairs(sets: Sets) -> Iterator[tuple[Cell, Model]]:
+    for name, names in sets.items():
+        for short in names:
+            yield CELLS[name], model(short)
+
+
+def _opener(cell: Cell, chosen: Model) -> Opener:
+    return partial(place, cell, chosen.folder, *_image, log=LOG)
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -62,3 +62,13 @@ LEVERS = {
     )
 }
 """The function, and it with one thing changed at a time; ``changed`` does the first kind."""
+
+
+READ_AHEAD = "without read-ahead"
+
+
+def levers(*, lazy: bool) -> list[Row]:
+    """Return the levers that can show in a cell: the read-ahead where files come lazily, the others where not."""
+    return (
+        [LEVERS[OURS.name], LEVERS[READ_AHEAD]] if lazy else [row for row in LEVERS.values() if row.name != READ_AHEAD]
+    )
