@@ -4,7 +4,7 @@
 the byte code of every module, and of what those modules compile while they are imported: the methods of dataclasses,
 annotations that are text, regular expressions. The image build does that last, when nothing changes any more. A start
 that finds the file looks up neither folders nor times of files; in an image that is loaded lazily it is one read
-instead of five hundred scattered ones. The key to whatever is looked up is its whole source text; another Python
+instead of hundreds of scattered ones. The key to whatever is looked up is its whole source text; another Python
 ignores the file.
 """
 

@@ -1,4 +1,4 @@
-"""A cold start from one file of byte code does what one from five hundred does."""
+"""A cold start from one file of byte code does what one from hundreds does."""
 
 import json
 from pathlib import Path
