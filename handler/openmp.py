@@ -9,7 +9,8 @@ So a thread spins for some microseconds, then sleeps: docs/cold-start.md has wha
 import os
 
 SPINS = "1000"
-"""libgomp counts about 100,000 a millisecond (its env.c); ten times as many make a translation three times as long beside two busy neighbours."""
+"""libgomp counts about 100,000 a millisecond (its env.c). With ten times as many, a translation beside two busy
+neighbours takes three times as long."""
 
 if not {"OMP_WAIT_POLICY", "GOMP_SPINCOUNT"} & os.environ.keys():
     os.environ["OMP_WAIT_POLICY"] = "PASSIVE"
