@@ -78,13 +78,28 @@ def test_a_wrong_setting_ends_init_with_one_line(variables: dict[str, str], part
     assert all(part.lower() in line.lower() for part in parts)
 
 
-def test_a_guess_that_proves_wrong_is_not_used() -> None:
-    """The settings read numbers more generously than the guess."""
-    done = start(MODEL_PATH=str(NLLB), INTRA_THREADS=" 1 ", COMPUTE_TYPE="float32")
+@pytest.mark.parametrize(
+    ("name", "loads"), [("COMPUTE_TYPE", 1), ("compute_type", 2)], ids=["right guess", "wrong guess"]
+)
+def test_a_right_guess_is_the_only_load_and_a_wrong_one_is_not_used(name: str, loads: int) -> None:
+    """The settings read names of variables in any case; the guess does not, and takes the model for int8."""
+    code = """
+import handler.weights
+load, loaded = handler.weights.open_translator, []
+def open_translator(folder, **options):
+    loaded.append(options["compute_type"])
+    return load(folder, **options)
+handler.weights.open_translator = open_translator
+import handler.aws_lambda
+print(len(loaded))
+"""
+
+    done = run_python("-c", code, MODEL_PATH=str(NLLB), **{name: "float32"})
 
     assert (done.returncode, done.stderr) == (0, "")
-    [line] = lines(done.stdout)
-    assert (line["intra_threads"], line["compute_type"]) == (1, "float32")
+    line, count = map(json.loads, done.stdout.splitlines())
+    assert line["compute_type"] == "float32"
+    assert count == loads
 
 
 def test_an_init_that_fails_does_not_wait_for_weights() -> None:

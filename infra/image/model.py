@@ -20,16 +20,12 @@ OPTIONS = {
     "MODEL_QUANTIZATION": "--quantization",
     "MODEL_LANGUAGES": "--languages",
 }
-DEFAULT_QUANTIZATION = "int8"
-"""Said by every build that says nothing, and so no wish: a converted folder keeps what it has."""
 
 
 def main(folder: Path, packages: Path) -> int:
     """Bake into a folder below ``folder``, named like the model."""
     source = os.environ.get("MODEL_SOURCE")
     given = {option: os.environ[name] for name, option in OPTIONS.items() if os.environ.get(name)}
-    if given.get("--quantization") == DEFAULT_QUANTIZATION:
-        del given["--quantization"]
     if not source:
         if given:
             print(f"error: {', '.join(given)} without MODEL_SOURCE", file=sys.stderr)

@@ -3,6 +3,7 @@
 ``python tests/containers/base_image.py`` prints the tag of what a build can stand on.
 """
 
+import hashlib
 import os
 import platform
 import re
@@ -19,7 +20,7 @@ from engine import Docker, EngineError, running_engine
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
 PUBLIC = "public.ecr.aws/lambda/python:3.13"
-STAND_IN = "ctranslate2-server/stand-in-for-lambda-python:3.13"
+STAND_IN = "ctranslate2-server/stand-in-for-lambda-python"
 BASE = "ctranslate2-server/lambda-base:3.13"
 """Either of them with this machine's pip settings, which no Dockerfile of the project needs to know."""
 
@@ -97,23 +98,31 @@ def _build(docker: Docker, folder: Path, tag: str) -> None:
 def _stand_in(docker: Docker) -> str:
     """Return the tag of an image with the interface of AWS's: its paths, entry point, runtime client and emulator."""
     print(f"{PUBLIC} cannot be pulled: the base is a stand-in made of Debian {SUITE}", file=sys.stderr)
-    if _is_there(docker, STAND_IN):
-        return STAND_IN
+    requirements = _runtime_requirements()
+    debian = f"{STAND_IN}:debian-{_digest(SUITE, PACKAGES, *NOT_NEEDED)}"
+    sources = (path.read_text(encoding="utf-8") for path in sorted((HERE / "stand_in").rglob("*")) if path.is_file())
+    tag = f"{STAND_IN}:3.13-{_digest(debian, requirements, *sources)}"
+    if _is_there(docker, tag):
+        return tag
     _check_tools()
-    debian = f"{STAND_IN}-debian"
     with _context() as folder:
         if not _is_there(docker, debian):
             _import_debian(docker, folder / "root", debian)
             shutil.rmtree(folder / "root")
         shutil.copytree(HERE / "stand_in", folder, dirs_exist_ok=True)
         shutil.copy(EMULATOR, folder / "aws-lambda-rie")
-        (folder / "requirements.txt").write_text(_runtime_requirements(), encoding="utf-8")
+        (folder / "requirements.txt").write_text(requirements, encoding="utf-8")
         _write_pip_settings(folder)
         docker.run(
-            *("build", "--network=host", "--build-arg", f"DEBIAN={debian}", "--tag", STAND_IN, str(folder)),
+            *("build", "--network=host", "--build-arg", f"DEBIAN={debian}", "--tag", tag, str(folder)),
             timeout_s=BUILD_TIMEOUT_S,
         )
-    return STAND_IN
+    return tag
+
+
+def _digest(*inputs: str) -> str:
+    """Return a part of a tag that changes with what an image is made of, so that a stale one is never stood on."""
+    return hashlib.sha256("\0".join(inputs).encode()).hexdigest()[:12]
 
 
 def _check_tools() -> None:

@@ -48,7 +48,7 @@ def test_a_model_is_chosen_at_the_build() -> None:
         "MODEL_SOURCE": "facebook/nllb-200-distilled-600M",
         "MODEL_NAME": "",
         "MODEL_REVISION": "",
-        "MODEL_QUANTIZATION": "int8",
+        "MODEL_QUANTIZATION": "",
         "MODEL_LANGUAGES": "eng_Latn,fra_Latn",
         "TORCH_INDEX": "https://download.pytorch.org/whl/cpu",
     }

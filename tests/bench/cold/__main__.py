@@ -28,7 +28,7 @@ SETS = {
     "lazy-16": ("32k",),
 }
 """Cells and the models that the rows are measured with in them, unless told otherwise."""
-LEVER_SETS = {"quiet": ("demo", "32k"), "lazy-4": ("32k",)}
+LEVER_SETS = {"quiet": ("demo", "32k"), "cpus-1": ("32k",), "lazy-4": ("32k",)}
 LOAD_SETS = {"lazy-4": ("32k",)}
 WATERFALL_SETS = {"quiet": ("32k",)}
 LEAST = 10
@@ -103,7 +103,7 @@ class Bench:
     def compare(self, kind: str, sets: Sets, rows: Sequence[Row] | None = None) -> None:
         """Measure ``rows``, or those of a kind, ``rows`` or ``levers``, in cells with models."""
         for cell, chosen in _pairs(sets):
-            kinds = {"rows": list(ROWS.values()), "levers": levers(lazy=cell.delay_ms is not None)}
+            kinds = {"rows": list(ROWS.values()), "levers": levers(cell)}
             figures = take_turns(cell, rows or kinds[kind], chosen, _opener(cell, chosen), n=self._n, warm=self._warm)
             self.results.add(kind, cell, chosen, figures)
             print(f"\n{chosen.title}; {cell.title}; medians of {self._n}\n\n{report.table(figures)}", flush=True)

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from cold.cells import Cell
 from handler.openmp import SPINS
 
 
@@ -41,6 +42,7 @@ LEVERS = {
             _without,
             (
                 "pack",
+                "pack and byte code",
                 "collector",
                 "extensions",
                 "tls",
@@ -49,6 +51,7 @@ LEVERS = {
                 "openapi",
                 "powertools",
                 "preload",
+                "schemas built later",
                 "read-ahead",
             ),
         ),
@@ -57,6 +60,7 @@ LEVERS = {
         _with("with a warm-up word", AWS_LAMBDA_INITIALIZATION_TYPE="provisioned-concurrency"),
         _with("with weights that are not packed", CT2_PACKED_GEMM="0"),
         _with("with one thread", INTRA_THREADS="1"),
+        _with("with two threads", INTRA_THREADS="2"),
         _with("with memory kept by malloc", MALLOC_TRIM_THRESHOLD_="4294967296", MALLOC_MMAP_THRESHOLD_="4294967296"),
         _with("with huge pages", GLIBC_TUNABLES="glibc.malloc.hugetlb=1"),
     )
@@ -64,11 +68,15 @@ LEVERS = {
 """The function, and it with one thing changed at a time; ``changed`` does the first kind."""
 
 
-READ_AHEAD = "without read-ahead"
+_READ_AHEAD, _TWO_THREADS = "without read-ahead", "with two threads"
 
 
-def levers(*, lazy: bool) -> list[Row]:
-    """Return the levers that can show in a cell: the read-ahead where files come lazily, the others where not."""
-    return (
-        [LEVERS[OURS.name], LEVERS[READ_AHEAD]] if lazy else [row for row in LEVERS.values() if row.name != READ_AHEAD]
-    )
+def levers(cell: Cell) -> list[Row]:
+    """Return ours and the levers that can show in a cell: one of its own where it has lazy files or a quota."""
+    if cell.delay_ms is not None:
+        names = [_READ_AHEAD]
+    elif cell.options:
+        names = [_TWO_THREADS]
+    else:
+        names = [name for name in LEVERS if name not in {OURS.name, _READ_AHEAD, _TWO_THREADS}]
+    return [LEVERS[name] for name in (OURS.name, *names)]
