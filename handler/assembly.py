@@ -1,15 +1,19 @@
 """Puts decoded sentences and the gaps between them together into one answer, within its limits.
 
 Pure text work: no engine, no model. The order of the rules is the contract's: the answer is capped at
-``max_completion_tokens`` first, then cut at the earliest ``stop``.
+``max_completion_tokens`` first, then cut at the earliest ``stop``. A whole answer and a streamed one are made by the
+same :class:`Assembler`, so the parts of a stream add up to the answer by construction.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 FinishReason = Literal["stop", "length"]
 Decode = Callable[[Sequence[str]], str]
+
+_INCOMPLETE = "\N{REPLACEMENT CHARACTER}"
+"""What SentencePiece writes for a character of which some bytes are still to come."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +25,14 @@ class Decoded:
 
 
 @dataclass(frozen=True, slots=True)
+class Piece:
+    """A stretch of the answer, and the tokens it was decoded from; a gap has none."""
+
+    text: str
+    tokens: Sequence[str] | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Choice:
     """One finished answer."""
 
@@ -28,14 +40,8 @@ class Choice:
     completion_tokens: int
     """Target tokens of ``text``; the end-of-sentence token is not part of the answer and is not counted."""
     finish_reason: FinishReason
-
-
-@dataclass(frozen=True, slots=True)
-class _Piece:
-    """A stretch of the answer and the tokens it was decoded from, if any."""
-
-    text: str
-    tokens: Sequence[str] = ()
+    pieces: tuple[Piece, ...] = field(default=(), repr=False)
+    """What the answer was made of, in order; a ``stop`` may have cut ``text`` before their end."""
 
 
 def assemble(
@@ -53,44 +59,141 @@ def assemble(
         max_completion_tokens: Tokens after which the answer is cut off, over all sentences together.
         stop: Literal strings; the answer ends before the earliest one.
     """
-    pieces: list[_Piece] = []
-    finish_reason: FinishReason = "stop"
-    left = max_completion_tokens
+    assembler = Assembler(decode=decode, max_completion_tokens=max_completion_tokens, stop=stop)
     for part in parts:
         if isinstance(part, str):
-            pieces.append(_Piece(part))
-            continue
-        tokens = part.tokens
-        if left is not None and len(tokens) > left:
-            tokens = tokens[:left]
-            pieces.append(_Piece(decode(tokens), tokens))
-            finish_reason = "length"
-            break
-        if not part.ended:
-            finish_reason = "length"
-        pieces.append(_Piece(decode(tokens), tokens))
-        left = None if left is None else left - len(tokens)
-    text = "".join(piece.text for piece in pieces)
-    end = _earliest(text, stop)
-    if end is None:
-        return Choice(text, sum(len(piece.tokens) for piece in pieces), finish_reason)
-    return Choice(text[:end], _count_tokens(pieces, end, decode), "stop")
+            assembler.add_gap(part)
+        else:
+            assembler.end_sentence(part.tokens, ended=part.ended)
+    assembler.close()
+    return assembler.choice()
 
 
-def _earliest(text: str, stop: Sequence[str]) -> int | None:
-    found = [index for index in map(text.find, stop) if index >= 0]
-    return min(found, default=None)
+class Assembler:
+    """Builds one answer in reading order. Each step returns the further text that is certain to be part of it."""
+
+    def __init__(self, *, decode: Decode, max_completion_tokens: int | None = None, stop: Sequence[str] = ()) -> None:
+        """Begin an answer; the arguments are those of :func:`assemble`."""
+        self._decode = decode
+        self._left = max_completion_tokens
+        self._stop = stop
+        self._pieces: list[Piece] = []
+        self._finish_reason: FinishReason = "stop"
+        self._capped = False
+        self._stopped = False
+        self._certain: list[str] = []
+        self._held = ""
+        """Text that a ``stop`` may begin in."""
+        self._taken = 0
+        """Characters of the sentence under way that are certain or held."""
+
+    @property
+    def ended(self) -> bool:
+        """Whether nothing that may come changes the answer."""
+        return self._capped or self._stopped
+
+    def add_gap(self, text: str) -> str:
+        """Go on with text that stands between two sentences."""
+        if self.ended:
+            return ""
+        self._pieces.append(Piece(text))
+        return self._take(text)
+
+    def grow_sentence(self, tokens: Sequence[str]) -> str:
+        """Go on with a sentence that is not over.
+
+        Args:
+            tokens: All of the sentence so far.
+        """
+        if self._left is not None and len(tokens) > self._left:
+            return self.end_sentence(tokens, ended=False)
+        if self.ended:
+            return ""
+        # What may still change: a character that is not complete, white space that the decoder might drop.
+        return self._take_from(self._decode(tokens).rstrip(_INCOMPLETE).rstrip(), tokens)
+
+    def end_sentence(self, tokens: Sequence[str], *, ended: bool) -> str:
+        """Complete a sentence.
+
+        Args:
+            tokens: All of it.
+            ended: Whether the model ended it, and not some bound.
+        """
+        if self.ended:
+            return ""
+        if self._left is not None and len(tokens) > self._left:
+            tokens, ended, self._capped = tokens[: self._left], False, True
+        if not ended:
+            self._finish_reason = "length"
+        self._left = None if self._left is None else self._left - len(tokens)
+        text = self._decode(tokens)
+        self._pieces.append(Piece(text, tokens))
+        certain = self._take_from(text)
+        self._taken = 0
+        return certain
+
+    def close(self) -> str:
+        """End the answer: what might have become a ``stop`` did not, and may hold a shorter one."""
+        held, self._held = self._held, ""
+        if self._stopped:
+            return ""
+        starts = [index for string in self._stop if (index := held.find(string)) >= 0]
+        self._stopped = bool(starts)
+        return self._hand_out(held[: min(starts, default=len(held))])
+
+    def choice(self) -> Choice:
+        """Return the answer, once it is closed."""
+        text = "".join(self._certain)
+        if self._stopped:
+            return Choice(text, _count_tokens(self._pieces, len(text), self._decode), "stop", tuple(self._pieces))
+        tokens = sum(len(piece.tokens or ()) for piece in self._pieces)
+        return Choice(text, tokens, self._finish_reason, tuple(self._pieces))
+
+    def _take_from(self, text: str, unfinished: Sequence[str] | None = None) -> str:
+        further = text[self._taken :]
+        self._taken = max(self._taken, len(text))
+        return self._take(further, unfinished)
+
+    def _take(self, text: str, unfinished: Sequence[str] | None = None) -> str:
+        """Return what of the held text and of ``text`` no ``stop`` can begin in."""
+        held = self._held + text
+        start, found = _first_stop(held, self._stop)
+        self._held, self._stopped = held[start:], found
+        if found and unfinished is not None:
+            self._pieces.append(Piece(self._decode(unfinished), unfinished))
+        return self._hand_out(held[:start])
+
+    def _hand_out(self, text: str) -> str:
+        self._certain.append(text)
+        return text
 
 
-def _count_tokens(pieces: Sequence[_Piece], end: int, decode: Decode) -> int:
+def _first_stop(text: str, stop: Sequence[str]) -> tuple[int, bool]:
+    """Return where the first of ``stop`` begins in ``text``, and whether it is whole; else the end of the text.
+
+    One that is not whole may become so with what follows. It counts where it begins before a whole one.
+    """
+    first, found = len(text), False
+    for string in stop:
+        index = text.find(string, 0, first + len(string))
+        if 0 <= index < first:
+            first, found = index, True
+    for string in stop:
+        for index in range(max(0, len(text) - len(string) + 1), first):
+            if string.startswith(text[index:]):
+                first, found = index, False
+                break
+    return first, found
+
+
+def _count_tokens(pieces: Sequence[Piece], end: int, decode: Decode) -> int:
     """Count the tokens it takes to write the first ``end`` characters."""
     count = 0
     for piece in pieces:
+        tokens = piece.tokens or ()
         if end <= len(piece.text):
             # Decoding a prefix is not quite a prefix of the text, but its length grows with it.
-            return count + next(
-                (n for n in range(len(piece.tokens)) if len(decode(piece.tokens[:n])) >= end), len(piece.tokens)
-            )
-        count += len(piece.tokens)
+            return count + next((n for n in range(len(tokens)) if len(decode(tokens[:n])) >= end), len(tokens))
+        count += len(tokens)
         end -= len(piece.text)
     return count

@@ -14,7 +14,11 @@ SCHEMA = "#/components/schemas/{model}"
 
 
 def operation(
-    answer: type[BaseModel], *errors: int, body: type[BaseModel] | None = None, other: type[BaseModel] | None = None
+    answer: type[BaseModel],
+    *errors: int,
+    body: type[BaseModel] | None = None,
+    other: type[BaseModel] | None = None,
+    events: type[BaseModel] | None = None,
 ) -> dict[str, Any]:
     """Return the ``openapi_extra`` of a route.
 
@@ -23,6 +27,7 @@ def operation(
         errors: Statuses of the other answers.
         body: Of the request.
         other: Body of the other answers, unless that is the error object.
+        events: Data of the events of a streamed 200.
     """
     statuses = {200: answer} | dict.fromkeys(errors, other or ErrorResponse)
     extra: dict[str, Any] = {
@@ -31,10 +36,12 @@ def operation(
             for status, model in statuses.items()
         }
     }
+    if events is not None:
+        extra["responses"]["200"]["content"] |= _content(events, "text/event-stream")["content"]
     if body is not None:
         extra["requestBody"] = {"required": True, **_content(body)}
     return extra
 
 
-def _content(model: type[BaseModel]) -> dict[str, Any]:
-    return {"content": {"application/json": {"schema": {"$ref": SCHEMA.format(model=model.__name__)}}}}
+def _content(model: type[BaseModel], media_type: str = "application/json") -> dict[str, Any]:
+    return {"content": {media_type: {"schema": {"$ref": SCHEMA.format(model=model.__name__)}}}}

@@ -10,6 +10,7 @@
     ├── AbandonedError                   499, seen by the log alone
     ├── UnavailableError                 503
     │   └── ModelLoadError               503 model_load_failed
+    ├── TimeLimitError                   504 time_limit_exceeded
     ├── OverloadedError                  429 rate_limit_exceeded
     └── InvalidRequestError              400 invalid_request_error
         ├── ContextLengthExceededError   400 context_length_exceeded
@@ -80,6 +81,16 @@ class AbandonedError(HandlerError):
 
     def __init__(self) -> None:
         super().__init__("The client closed the connection.")
+
+
+class TimeLimitError(HandlerError):
+    """The request takes longer than the service lets one take."""
+
+    status_code = 504
+    code = "time_limit_exceeded"
+
+    def __init__(self) -> None:
+        super().__init__("The request took too long and was stopped; send less text at once.")
 
 
 class UnavailableError(HandlerError):

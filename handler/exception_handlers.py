@@ -1,6 +1,6 @@
 """Every failure as OpenAI's error object: one shape for each status, on every way in."""
 
-from typing import Any
+from typing import Any, TypeGuard
 
 from fastapi import FastAPI, Request
 from starlette.exceptions import HTTPException
@@ -17,17 +17,28 @@ def error_body(message: str, *, type: str, param: str | None, code: str | None) 
     return {"error": {"message": message, "type": type, "param": param, "code": code}}
 
 
-def error_response(error: Exception, *, request_id: str) -> Response:
-    """Return the answer for ``error``, and log what is the server's own fault.
+def error_object(error: Exception, *, request_id: str) -> dict[str, Any]:
+    """Return the envelope for ``error``, and log what is the server's own fault.
 
     Of an internal error the client learns the id under which the log has it, and nothing else.
     """
-    if isinstance(error, HandlerError) and error.status_code != _INTERNAL:
-        body = error_body(error.message, type=error.type, param=error.param, code=error.code)
-        return JSONResponse(body, status_code=error.status_code, headers=error.headers)
+    if _is_told(error):
+        return error_body(error.message, type=error.type, param=error.param, code=error.code)
     logger.error("internal error", exc_info=error)
     message = f"Internal error; the server's log has it under the id {request_id}."
-    return JSONResponse(error_body(message, type="server_error", param=None, code=None), status_code=_INTERNAL)
+    return error_body(message, type="server_error", param=None, code=None)
+
+
+def error_response(error: Exception, *, request_id: str) -> Response:
+    """Return the answer for ``error``: its status, its headers and the envelope."""
+    body = error_object(error, request_id=request_id)
+    if _is_told(error):
+        return JSONResponse(body, status_code=error.status_code, headers=error.headers)
+    return JSONResponse(body, status_code=_INTERNAL)
+
+
+def _is_told(error: Exception) -> TypeGuard[HandlerError]:
+    return isinstance(error, HandlerError) and error.status_code != _INTERNAL
 
 
 def add_exception_handlers(app: FastAPI) -> None:

@@ -89,6 +89,7 @@ class RequestMiddleware:
             if not status:
                 await response(scope, receive, send_with_ids)
         finally:
+            status = AbandonedError.status_code if record.abandoned else status
             _log(scope, status, record, (perf_counter() - start) * 1e3)
 
     def _check(self, scope: Scope, headers: Headers) -> None:

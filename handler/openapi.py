@@ -7,10 +7,21 @@ from fastapi.openapi.utils import get_openapi
 
 from handler.documentation import SCHEMA
 from handler.lean_imports import complete_openapi
-from handler.schemas import ChatCompletion, ChatCompletionRequest, ErrorResponse, Health, Model, ModelList
+from handler.schemas import (
+    ChatCompletion,
+    ChatCompletionChunk,
+    ChatCompletionRequest,
+    ErrorResponse,
+    Health,
+    Model,
+    ModelList,
+)
 
 _SCHEME = "bearer"
-_REQUESTS, _ANSWERS = (ChatCompletionRequest,), (ChatCompletion, ErrorResponse, Health, Model, ModelList)
+_REQUESTS, _ANSWERS = (
+    (ChatCompletionRequest,),
+    (ChatCompletion, ChatCompletionChunk, ErrorResponse, Health, Model, ModelList),
+)
 
 
 def openapi_document(app: FastAPI) -> dict[str, Any]:

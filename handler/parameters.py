@@ -1,7 +1,7 @@
 """Wire parameters to decoding options, renamed once and here alone."""
 
 from handler.catalog import ModelSpec
-from handler.engine import DecodingOptions
+from handler.decoder import DecodingOptions
 from handler.errors import InvalidRequestError
 from handler.schemas import ChatCompletionRequest
 from handler.settings import own_or_common
@@ -20,7 +20,8 @@ def decoding_options(request: ChatCompletionRequest, spec: ModelSpec, *, max_cho
     if n > max_choices:
         message = f"'n' is {n}; the limit is {max_choices}."
         raise InvalidRequestError(message, param="n")
-    beam_size = own_or_common(request.beam_size, spec.beam_size)
+    # What a beam has decoded is certain at the end of a sentence alone; a stream has one only if it asks for it.
+    beam_size = own_or_common(request.beam_size, 1 if request.stream else spec.beam_size)
     if beam_size > spec.max_beam_size:
         message = f"'beam_size' is {beam_size}; the limit of this model is {spec.max_beam_size}."
         raise InvalidRequestError(message, param="beam_size")
@@ -37,6 +38,7 @@ def decoding_options(request: ChatCompletionRequest, spec: ModelSpec, *, max_cho
         sampling=sampling,
         sampling_temperature=(request.temperature or 1.0) if sampling else 1.0,
         sampling_topp=(request.top_p or 1.0) if sampling else 1.0,
+        logprobs=bool(request.logprobs),
     )
 
 

@@ -77,12 +77,14 @@ def check_supported(request: ChatCompletionRequest) -> None:
     if request.top_logprobs is not None and not request.logprobs:
         message = "'top_logprobs' is allowed only with 'logprobs': true."
         raise InvalidRequestError(message, param="top_logprobs")
-    if request.stream:
-        message = "'stream': true is not supported; leave it out."
-        raise UnsupportedValueError(message, param="stream")
-    if request.logprobs:
-        message = "'logprobs': true is not supported; leave it out."
+    if request.logprobs and request.stream:
+        message = "'logprobs': true is not supported with 'stream': true; leave one of them out."
         raise UnsupportedValueError(message, param="logprobs")
+    if request.top_logprobs:
+        message = (
+            f"'top_logprobs' is {request.top_logprobs}; only the tokens of the answer have probabilities here: use 0."
+        )
+        raise UnsupportedValueError(message, param="top_logprobs")
     if request.response_format is not None and request.response_format.type != "text":
         message = f"'response_format' {shorten(request.response_format.type)} is not supported; use 'text'."
         raise UnsupportedValueError(message, param="response_format")

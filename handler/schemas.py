@@ -218,12 +218,32 @@ class ChatCompletionMessage(_Answer):
     refusal: None = None
 
 
+class TokenLogprob(_Answer):
+    """A token of an answer and how likely the model finds it there."""
+
+    token: str
+    """The text it adds, with what stands between it and the one before it."""
+    logprob: float
+    """Natural logarithm of the probability."""
+    bytes: list[int]
+    """Of ``token`` in UTF-8."""
+    top_logprobs: list[JsonObject] = []
+    """Always empty."""
+
+
+class ChoiceLogprobs(_Answer):
+    """The tokens of an answer, in order."""
+
+    content: list[TokenLogprob]
+    refusal: None = None
+
+
 class ChatCompletionChoice(_Answer):
     """One of ``n`` answers."""
 
     index: int
     message: ChatCompletionMessage
-    logprobs: None = None
+    logprobs: ChoiceLogprobs | None = None
     finish_reason: Literal["stop", "length"]
 
 
@@ -248,6 +268,40 @@ class ChatCompletion(_Answer):
     usage: CompletionUsage
     system_fingerprint: str
     """Changes when the model, the engine's version, the device or its numerics do."""
+
+
+class ChunkDelta(_Answer):
+    """What a chunk adds to a choice: the role in the first, text in those that follow, nothing in the last."""
+
+    role: Literal["assistant"] | None = None
+    content: str | None = None
+    refusal: None = None
+
+
+class ChunkChoice(_Answer):
+    """One choice that goes on."""
+
+    index: int
+    delta: ChunkDelta
+    logprobs: None = None
+    finish_reason: Literal["stop", "length"] | None
+
+
+class ChatCompletionChunk(_Answer):
+    """Data of an event of a streamed answer; the last event is ``[DONE]``."""
+
+    id: str
+    object: Literal["chat.completion.chunk"] = "chat.completion.chunk"
+    created: int
+    """Unix seconds."""
+    model: str
+    """The model as it was asked for."""
+    choices: list[ChunkChoice]
+    usage: CompletionUsage | None = None
+    """In the last chunk, if ``stream_options.include_usage`` asks for it."""
+    system_fingerprint: str
+    obfuscation: str | None = None
+    """Padding, if ``stream_options.include_obfuscation`` asks for it."""
 
 
 class Model(_Answer):

@@ -141,6 +141,8 @@ class Settings(BaseSettings):
     max_choices: PositiveInt = 8
     """Largest ``n`` of a request."""
     max_body_bytes: PositiveInt = 1_048_576
+    max_request_s: Annotated[float, Field(gt=0, le=86_400)] = 300.0
+    """Seconds after which a request is stopped and answered 504, its time in the queue included."""
     max_queued_requests: PositiveInt = 256
     """Requests that may wait for one model before others are answered 429."""
 

@@ -62,6 +62,9 @@ class RequestRecord:
     timings_ms: dict[str, float] = field(default_factory=dict)
     """Phase to milliseconds, in the order they happened."""
 
+    abandoned: bool = False
+    """Whether the client went away while it was answered."""
+
     def server_timing(self) -> str:
         """Return the value of the header (W3C Server Timing: durations in milliseconds)."""
         return ", ".join(f"{phase};dur={ms:.1f}" for phase, ms in self.timings_ms.items())

@@ -10,7 +10,8 @@ import ctranslate2
 
 from handler.assembly import Choice, Decode
 from handler.catalog import build_catalog
-from handler.engine import DecodingOptions, Engine, Translation
+from handler.decoder import DecodingOptions
+from handler.engine import Engine, Translation
 from handler.errors import HandlerError
 from handler.loader import load_engine
 from handler.model_folder import MODEL_FILE, VOCABULARY_FILE

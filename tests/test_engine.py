@@ -4,7 +4,8 @@ import random
 
 import pytest
 
-from handler.engine import DecodingOptions, Engine, Translation
+from handler.decoder import DecodingOptions
+from handler.engine import Engine, Translation
 from handler.errors import ContextLengthExceededError, EngineError, UnsupportedLanguageError
 
 BEAM = DecodingOptions(beam_size=4)

@@ -1,17 +1,20 @@
 """``POST /v1/chat/completions``: the translation itself."""
 
 import asyncio
-import uuid
-from collections.abc import Callable, Coroutine
+from collections.abc import AsyncIterator, Callable
+from contextlib import suppress
+from dataclasses import dataclass, field
 from functools import partial
 from threading import Event
-from time import time
-from typing import Any, TypeVar
+from time import monotonic
+from typing import Any
 
 from fastapi import APIRouter, Request
-from starlette.responses import JSONResponse
+from starlette.responses import JSONResponse, Response
 
 from handler.catalog import ModelSpec
+from handler.completions import Chunks, Completion
+from handler.decoder import DecodingOptions
 from handler.dependencies import (
     ChatCompletionRequestDependency,
     ModelsDependency,
@@ -19,23 +22,30 @@ from handler.dependencies import (
     WorkersDependency,
 )
 from handler.documentation import operation
-from handler.engine import DecodingOptions, Engine, Translation
-from handler.errors import AbandonedError, ModelNotFoundError
+from handler.engine import Engine, OnText, Translation
+from handler.errors import ModelNotFoundError, TimeLimitError
+from handler.event_stream import DONE, EventStream, event, unless_abandoned
+from handler.exception_handlers import error_object
 from handler.languages import parse_language
 from handler.models import ModelManager
 from handler.parameters import decoding_options
 from handler.prompts import Named, Prompt, nllb_prompt, parse_suffix, t5_prompt
-from handler.schemas import ChatCompletion, ChatCompletionRequest
-from handler.telemetry import request_record
-
-T = TypeVar("T")
+from handler.schemas import ChatCompletion, ChatCompletionChunk, ChatCompletionRequest
+from handler.settings import Settings
+from handler.telemetry import RequestRecord, request_record
+from handler.workers import Workers
 
 router = APIRouter(prefix="/v1/chat", tags=["Chat"])
 
 
 @router.post(
     "/completions",
-    openapi_extra=operation(ChatCompletion, 400, 401, 404, 413, 415, 429, 500, 503, body=ChatCompletionRequest),
+    openapi_extra=operation(
+        ChatCompletion,
+        *(400, 401, 404, 413, 415, 429, 500, 503, 504),
+        body=ChatCompletionRequest,
+        events=ChatCompletionChunk,
+    ),
 )
 async def create_chat_completion(
     request: Request,
@@ -43,35 +53,21 @@ async def create_chat_completion(
     models: ModelsDependency,
     settings: SettingsDependency,
     workers: WorkersDependency,
-) -> JSONResponse:
+) -> Response:
     """Translate the last user message, or for a T5 model answer it."""
     record = request_record(request.scope)
     spec, suffix = _select_model(models, body.model)
     record.fields["model"] = spec.id
     options = decoding_options(body, spec, max_choices=settings.max_choices)
-    gone = Event()
-    with workers[spec.id].place() as place:
-        engine = await models.engine(spec)
-        answer = partial(
-            _answer,
-            engine,
-            body,
-            spec,
-            suffix=suffix,
-            options=options,
-            max_prompt_tokens=settings.max_prompt_tokens,
-            abandoned=gone.is_set,
-        )
-        (prompt, translation), queue_ms = await _unless_abandoned(request, place.run(answer), gone)
-    completion = _completion(body.model or spec.id, engine.fingerprint, translation)
-    record.timings_ms |= {
-        "queue": queue_ms,
-        "tokenize": translation.tokenize_ms,
-        "translate": translation.translate_ms,
-        **models.first_use_timings(spec),
-    }
-    record.fields |= _log_fields(prompt, completion, with_texts=settings.log_texts)
-    return JSONResponse(completion)
+    job = _Job(body, spec, suffix, options, models, workers[spec.id], settings, record)
+    if body.stream:
+        return await _stream(request, job)
+    try:
+        engine, translation = await unless_abandoned(job.run(), request.receive, limit_s=job.left_s())
+    finally:
+        job.give_up()
+    completion = Completion(model=job.name, fingerprint=engine.fingerprint)
+    return JSONResponse(completion.whole(translation, decode=engine.decode))
 
 
 def _select_model(models: ModelManager, name: str | None) -> tuple[ModelSpec, Named | None]:
@@ -92,92 +88,153 @@ def _select_model(models: ModelManager, name: str | None) -> tuple[ModelSpec, Na
     return spec, languages
 
 
-def _answer(
-    engine: Engine,
-    body: ChatCompletionRequest,
-    spec: ModelSpec,
-    *,
-    suffix: Named | None,
-    options: DecodingOptions,
-    max_prompt_tokens: int,
-    abandoned: Callable[[], bool],
-) -> tuple[Prompt, Translation]:
-    """Do everything that takes time; runs in a worker thread."""
-    if engine.family == "t5":
-        prompt = t5_prompt(body)
-    else:
-        prompt = nllb_prompt(
-            body,
-            suffix=suffix,
-            default_source=spec.source_lang,
-            default_target=spec.target_lang,
-            deployed=engine.languages,
+@dataclass(frozen=True, slots=True)
+class _Job:
+    """One request on its way through the queue and the engine."""
+
+    body: ChatCompletionRequest
+    spec: ModelSpec
+    suffix: Named | None
+    options: DecodingOptions
+    models: ModelManager
+    workers: Workers
+    settings: Settings
+    record: RequestRecord
+    started_s: float = field(default_factory=monotonic)
+    _given_up: Event = field(default_factory=Event)
+
+    @property
+    def name(self) -> str:
+        """The model as it was asked for."""
+        return self.body.model or self.spec.id
+
+    def left_s(self) -> float:
+        """Return the seconds that are left."""
+        return max(0.0, self.started_s + self.settings.max_request_s - monotonic())
+
+    def give_up(self) -> None:
+        """Let what may still run end: nobody waits for it."""
+        self._given_up.set()
+
+    async def run(self, on_text: OnText | None = None) -> tuple[Engine, Translation]:
+        """Wait for a place, the model and a thread, and translate; ``on_text`` gets the text while it is decoded."""
+        with self.workers.place() as place:
+            engine = await self.models.engine(self.spec)
+            (prompt, translation), queue_ms = await place.run(partial(self._answer, engine, on_text))
+        self.record.timings_ms |= {
+            "queue": queue_ms,
+            "tokenize": translation.tokenize_ms,
+            "translate": translation.translate_ms,
+            **self.models.first_use_timings(self.spec),
+        }
+        self.record.fields |= _log_fields(prompt, translation, with_texts=self.settings.log_texts)
+        return engine, translation
+
+    def _answer(self, engine: Engine, on_text: OnText | None) -> tuple[Prompt, Translation]:
+        """Do everything that takes time; runs in a worker thread."""
+        if engine.family == "t5":
+            prompt = t5_prompt(self.body)
+        else:
+            prompt = nllb_prompt(
+                self.body,
+                suffix=self.suffix,
+                default_source=self.spec.source_lang,
+                default_target=self.spec.target_lang,
+                deployed=engine.languages,
+            )
+        translate: Callable[..., Translation] = (
+            engine.translate if on_text is None else partial(engine.stream, on_text=on_text)
         )
-    translation = engine.translate(
-        prompt.text,
-        source_lang=prompt.source_lang,
-        target_lang=prompt.target_lang,
-        options=options,
-        max_prompt_tokens=max_prompt_tokens,
-        abandoned=abandoned,
-    )
-    return prompt, translation
+        translation = translate(
+            prompt.text,
+            source_lang=prompt.source_lang,
+            target_lang=prompt.target_lang,
+            options=self.options,
+            max_prompt_tokens=self.settings.max_prompt_tokens,
+            abandoned=self._given_up.is_set,
+        )
+        return prompt, translation
 
 
-async def _unless_abandoned(request: Request, work: Coroutine[Any, Any, T], gone: Event) -> T:
-    """Return what ``work`` returns, or give it up when the client goes away: what waits is dropped, what runs is told.
+_Texts = asyncio.Queue[tuple[int, str] | None]
+"""Indices of choices and further text of them; nothing once there is no more."""
 
-    Raises:
-        AbandonedError: The client went away first.
-    """
-    running = asyncio.ensure_future(work)
-    leaving = asyncio.ensure_future(_disconnected(request))
-    try:
-        await asyncio.wait({running, leaving}, return_when=asyncio.FIRST_COMPLETED)
-        if running.done():
-            return await running
-        raise AbandonedError
-    finally:
-        gone.set()
+
+async def _stream(request: Request, job: _Job) -> Response:
+    """Return the answer once its first text is there: until then every failure is an answer of its own."""
+    loop = asyncio.get_running_loop()
+    texts: _Texts = asyncio.Queue()
+
+    def on_text(choice: int, text: str) -> None:
+        # The loop is closed when the server has stopped without waiting for this thread.
+        with suppress(RuntimeError):
+            loop.call_soon_threadsafe(texts.put_nowait, (choice, text))
+
+    running = asyncio.ensure_future(job.run(on_text))
+
+    def finish(task: "asyncio.Future[Any]") -> None:
+        texts.put_nowait(None)
+        if not task.cancelled():
+            # Looked at, whether or not anybody is left to hear of it.
+            task.exception()
+
+    running.add_done_callback(finish)
+
+    def end() -> None:
+        job.give_up()
         running.cancel()
-        leaving.cancel()
+
+    try:
+        first = await unless_abandoned(texts.get(), request.receive, limit_s=job.left_s())
+        if first is None:
+            await running
+        engine = await job.models.engine(job.spec)
+    except BaseException:
+        end()
+        raise
+    options = job.body.stream_options
+    chunks = Chunks(
+        completion=Completion(model=job.name, fingerprint=engine.fingerprint),
+        with_usage=bool(options and options.include_usage),
+        obfuscated=bool(options and options.include_obfuscation),
+    )
+    return EventStream(_events(job, chunks, first, texts, running), on_end=end)
 
 
-async def _disconnected(request: Request) -> None:
-    # The body has been read, so what comes is the end of the connection, or in Lambda nothing.
-    while (await request.receive())["type"] != "http.disconnect":
-        pass
+async def _events(
+    job: _Job,
+    chunks: Chunks,
+    text: tuple[int, str] | None,
+    texts: _Texts,
+    running: "asyncio.Future[tuple[Engine, Translation]]",
+) -> AsyncIterator[bytes]:
+    """Yield the events of a stream that begins with ``text``; a failure is its last but one."""
+    for chunk in chunks.begin(job.options.num_hypotheses):
+        yield event(chunk)
+    try:
+        while text is not None:
+            yield event(chunks.text(*text))
+            try:
+                text = await asyncio.wait_for(texts.get(), job.left_s())
+            except TimeoutError:
+                raise TimeLimitError from None
+        _, translation = await running
+    except Exception as error:  # noqa: BLE001 - whatever it is, the client must hear of it
+        job.record.fields["error"] = type(error).__name__
+        yield event(error_object(error, request_id=job.record.request_id))
+    else:
+        for chunk in chunks.end(translation):
+            yield event(chunk)
+    yield DONE
 
 
-def _completion(model: str, fingerprint: str, translation: Translation) -> dict[str, Any]:
-    completion_tokens = sum(choice.completion_tokens for choice in translation.choices)
-    return {
-        "id": f"chatcmpl-{uuid.uuid4().hex}",
-        "object": "chat.completion",
-        "created": int(time()),
-        "model": model,
-        "choices": [
-            {
-                "index": index,
-                "message": {"role": "assistant", "content": choice.text, "refusal": None},
-                "logprobs": None,
-                "finish_reason": choice.finish_reason,
-            }
-            for index, choice in enumerate(translation.choices)
-        ],
-        "usage": {
-            "prompt_tokens": translation.prompt_tokens,
-            "completion_tokens": completion_tokens,
-            "total_tokens": translation.prompt_tokens + completion_tokens,
-        },
-        "system_fingerprint": fingerprint,
+def _log_fields(prompt: Prompt, translation: Translation, *, with_texts: bool) -> dict[str, Any]:
+    fields: dict[str, Any] = {
+        "prompt_tokens": translation.prompt_tokens,
+        "completion_tokens": sum(choice.completion_tokens for choice in translation.choices),
     }
-
-
-def _log_fields(prompt: Prompt, completion: dict[str, Any], *, with_texts: bool) -> dict[str, Any]:
-    fields: dict[str, Any] = {key: completion["usage"][key] for key in ("prompt_tokens", "completion_tokens")}
     if prompt.target_lang:
         fields |= {"source_lang": prompt.source_lang, "target_lang": prompt.target_lang}
     if with_texts:
-        fields |= {"source_text": prompt.text, "answers": [c["message"]["content"] for c in completion["choices"]]}
+        fields |= {"source_text": prompt.text, "answers": [choice.text for choice in translation.choices]}
     return fields

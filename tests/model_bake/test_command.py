@@ -10,7 +10,8 @@ from bakery import DEMO, HERE, contents, run_bake
 from conftest import running_server
 
 from handler.catalog import build_catalog
-from handler.engine import DecodingOptions, Engine
+from handler.decoder import DecodingOptions
+from handler.engine import Engine
 from handler.loader import load_engine
 from handler.settings import Settings
 from model_bake.demo.evaluate import cases, suites

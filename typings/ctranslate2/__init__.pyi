@@ -15,7 +15,9 @@ class ScoringResult:
 
 class GenerationStepResult:
     batch_id: int
+    hypothesis_id: int
     is_last: bool
+    log_prob: float | None
     step: int
     token: str
     token_id: int

@@ -1,0 +1,75 @@
+"""Server-sent events: an answer that is sent while it is made (https://html.spec.whatwg.org/multipage/server-sent-events.html)."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Callable, Coroutine
+from typing import Any, TypeVar
+
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
+
+from handler.errors import AbandonedError, TimeLimitError
+from handler.telemetry import request_record
+
+T = TypeVar("T")
+
+DONE = b"data: [DONE]\n\n"
+
+
+def event(data: object) -> bytes:
+    """Return ``data`` as an event; JSON has no line breaks, which would end it."""
+    return b"data: " + json.dumps(data, ensure_ascii=False, separators=(",", ":")).encode() + b"\n\n"
+
+
+class EventStream(Response):
+    """Sends events as they come. A client that goes away ends it, and so does its end."""
+
+    media_type = "text/event-stream"
+
+    def __init__(self, events: AsyncIterator[bytes], *, on_end: Callable[[], object]) -> None:
+        """Send ``events``, and call ``on_end`` when no more are sent, for whatever reason."""
+        super().__init__(headers={"cache-control": "no-cache", "x-accel-buffering": "no"})
+        del self.headers["content-length"]
+        self._events = events
+        self._on_end = on_end
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send the answer, as far as somebody listens."""
+        try:
+            await unless_abandoned(self._send_all(send), receive)
+        except AbandonedError:
+            # An answer has begun, so this is for the log alone.
+            request_record(scope).abandoned = True
+        finally:
+            self._on_end()
+
+    async def _send_all(self, send: Send) -> None:
+        await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
+        async for data in self._events:
+            await send({"type": "http.response.body", "body": data, "more_body": True})
+        await send({"type": "http.response.body", "body": b""})
+
+
+async def unless_abandoned(work: Coroutine[Any, Any, T], receive: Receive, *, limit_s: float | None = None) -> T:
+    """Return what ``work`` returns, or cancel it when the client goes away or the time is up.
+
+    Raises:
+        AbandonedError: The client went away first.
+        TimeLimitError: ``limit_s`` seconds have passed.
+    """
+    running = asyncio.ensure_future(work)
+    leaving = asyncio.ensure_future(_disconnected(receive))
+    try:
+        await asyncio.wait({running, leaving}, timeout=limit_s, return_when=asyncio.FIRST_COMPLETED)
+        if running.done():
+            return await running
+        raise AbandonedError if leaving.done() else TimeLimitError
+    finally:
+        running.cancel()
+        leaving.cancel()
+
+
+async def _disconnected(receive: Receive) -> None:
+    # The body has been read, so what comes is the end of the connection, or in Lambda nothing.
+    while (await receive())["type"] != "http.disconnect":
+        pass
