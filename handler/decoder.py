@@ -3,8 +3,11 @@
 import handler.openmp  # noqa: F401 - before ctranslate2
 
 # isort: split
+import atexit
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from time import monotonic, sleep
+from weakref import WeakSet
 
 from ctranslate2 import GenerationStepResult, TranslationResult, Translator
 
@@ -68,6 +71,9 @@ class DecodingOptions:
         """Whether tokens are final as soon as they are decoded; those of a beam are not."""
         return self.sampling or self.beam_size == 1
 
+
+_EXIT_S = 2.0
+"""Longest wait for CTranslate2's threads when the process ends."""
 
 OnTokens = Callable[[int, int, Sequence[str], bool | None], bool]
 """Takes the index of a sentence, that of a hypothesis, its tokens so far, and once it is over whether the model ended
@@ -185,6 +191,8 @@ class Decoder:
             return (on_step is not None and on_step(step)) or abandoned()
 
         beam_size = 1 if options.sampling else options.beam_size
+        if options.step_by_step:
+            _callbacks.add(take)
         try:
             results = self._translator.translate_batch(
                 sentences,
@@ -222,6 +230,21 @@ class Decoder:
 
     def _hypotheses(self, result: TranslationResult) -> list[Decoded]:
         return [_decoded(tokens[self._has_language :]) for tokens in result.hypotheses]
+
+
+_callbacks: "WeakSet[Callable[[GenerationStepResult], bool]]" = WeakSet()
+"""What CTranslate2 was given to call and still holds."""
+
+
+@atexit.register
+def _wait_for_callbacks() -> None:
+    """Let CTranslate2's threads drop what they were given to call, which they do a moment after they have returned.
+
+    For that they need Python's lock, and a thread that asks for it once the interpreter ends aborts the process.
+    """
+    deadline = monotonic() + _EXIT_S
+    while _callbacks and monotonic() < deadline:
+        sleep(0.001)
 
 
 class _Steps:

@@ -199,8 +199,8 @@ CASES = {
     "metadata-of-number": Case(fields(metadata={"key": 1}), "metadata.key"),
     "tools-of-number": Case(fields(tools=[5]), "tools[0]"),
     # What is well formed and not offered.
-    "stream": Case(fields(stream=True), "stream", UNSUPPORTED),
-    "logprobs": Case(fields(logprobs=True), "logprobs", UNSUPPORTED),
+    "logprobs-streamed": Case(fields(logprobs=True, stream=True), "logprobs", UNSUPPORTED),
+    "top-logprobs": Case(fields(logprobs=True, top_logprobs=1), "top_logprobs", UNSUPPORTED),
     "top-logprobs-alone": Case(fields(top_logprobs=2), "top_logprobs"),
     "top-logprobs-refused": Case(fields(top_logprobs=0, logprobs=False), "top_logprobs"),
     "top-logprobs-21": Case(fields(top_logprobs=21, logprobs=True), "top_logprobs"),

@@ -790,3 +790,29 @@ def test_typed_control_token_inside_a_sentence_is_no_error(server: Server, typed
     written = answer.json()["choices"][0]["message"]["content"]
     for token in ("</s>", "<s>", "<pad>", "<unk>", "<mask>", "fra_Latn", "▁"):
         assert token not in written or token in typed
+
+
+def test_log_probabilities_cover_the_answer(server: Server) -> None:
+    """One for each counted token; their texts joined are the answer."""
+    text = "- Where is the hotel?\n\n- Good morning. Thank you.\n"
+    whole = server.chat(text, target_lang="fra_Latn", logprobs=True, n=2).json()
+
+    for choice in whole["choices"]:
+        entries = choice["logprobs"]["content"]
+        assert "".join(entry["token"] for entry in entries) == choice["message"]["content"]
+        assert all(bytes(entry["bytes"]).decode() == entry["token"] for entry in entries)
+        assert all(entry["logprob"] <= 0 and entry["top_logprobs"] == [] for entry in entries)
+    assert sum(len(choice["logprobs"]["content"]) for choice in whole["choices"]) == whole["usage"]["completion_tokens"]
+
+
+@pytest.mark.parametrize("fields", [{"stop": "jour"}, {"max_tokens": 3}, {"stop": "O"}], ids=["stop", "cap", "nothing"])
+def test_log_probabilities_end_with_the_answer(server: Server, fields: dict[str, Any]) -> None:
+    """What was cut off has none."""
+    answer = server.chat(
+        "Where is the hotel? Good morning.", target_lang="fra_Latn", logprobs=True, top_logprobs=0, **fields
+    ).json()
+
+    [choice] = answer["choices"]
+    entries = choice["logprobs"]["content"]
+    assert "".join(entry["token"] for entry in entries) == choice["message"]["content"]
+    assert len(entries) == answer["usage"]["completion_tokens"]

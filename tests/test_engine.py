@@ -3,10 +3,13 @@
 import random
 
 import pytest
+from ctranslate2 import GenerationStepResult, Translator
 
 from handler.decoder import DecodingOptions
 from handler.engine import Engine, Translation
 from handler.errors import ContextLengthExceededError, EngineError, UnsupportedLanguageError
+from handler.settings import DEMO_MODELS
+from handler.tokenizer import load_tokenizer
 
 BEAM = DecodingOptions(beam_size=4)
 GREEDY = DecodingOptions()
@@ -215,3 +218,27 @@ def test_an_error_of_ctranslate2_is_ours(nllb: Engine) -> None:
     """What CTranslate2 refuses does not reach a client as its message."""
     with pytest.raises(EngineError, match=r"^The translation failed\.$"):
         _french(nllb, HOTEL, DecodingOptions(repetition_penalty=-1.0))
+
+
+def test_log_probabilities_are_those_of_the_search(nllb: Engine) -> None:
+    """What the model is asked afterwards is what it said while it decoded."""
+    while_decoding: list[float] = []
+
+    def take(step: GenerationStepResult) -> bool:
+        assert step.log_prob is not None
+        while_decoding.append(step.log_prob)
+        return False
+
+    folder = DEMO_MODELS / "nllb-demo"
+    tokenizer = load_tokenizer("nllb", folder / "sentencepiece.bpe.model")
+    tokens = [tokenizer.encode("Where is it written?", "eng_Latn")]
+    translator = Translator(str(folder))
+    translator.translate_batch(tokens, [["fra_Latn"]], beam_size=1, return_scores=True, callback=take)
+    options = DecodingOptions(logprobs=True)
+
+    answer = nllb.translate("Where is it written?", source_lang="eng_Latn", target_lang="fra_Latn", options=options)
+
+    [[scores]] = answer.logprobs
+    # The language before them is given, and the end of the sentence is no token of the answer.
+    assert scores == pytest.approx(while_decoding[1:-1], abs=1e-4)
+    assert len(scores) == answer.choices[0].completion_tokens
