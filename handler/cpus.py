@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 LAMBDA_MIB_PER_CPU = 1769
 """Memory at which a Lambda function has one full vCPU (AWS Lambda developer guide, "Configure function memory")."""
 
+MOST_THREADS = 256
+"""OpenMP ends the process, without a word, when it cannot start as many threads as it is told to."""
+
 _CGROUP = "/sys/fs/cgroup"
 _MEMBERSHIP = "/proc/self/cgroup"
 

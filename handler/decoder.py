@@ -159,6 +159,8 @@ class Decoder:
         Raises:
             EngineError: CTranslate2 failed.
         """
+        if not sentences:
+            return []
         prefix = [target_lang] if self._has_language else []
         try:
             results = self._translator.score_batch(

@@ -171,7 +171,10 @@ def install(path: str = _PACK) -> bool:
     end = start + int.from_bytes(data[len(_HEADER) : start], "big")
     try:
         entries, codes, expressions = marshal.loads(data[start:end])  # noqa: S302 - as above
-    except (EOFError, ValueError, TypeError):
+        complete = end + max(entry[3] for entry in entries.values()) == len(data)
+    except (EOFError, ValueError, TypeError, AttributeError):
+        return False
+    if not complete:
         return False
     lookup = _Lookup(_Codes(codes), _Expressions(expressions))
     # Behind the finders of built-in and frozen modules, before the one that searches folders.

@@ -12,7 +12,7 @@ import json
 import os
 
 from handler import ahead
-from handler.cpus import usable_cpus
+from handler.cpus import MOST_THREADS, usable_cpus
 from handler.read_ahead import read_ahead
 
 TYPE_CHECKING = False
@@ -44,6 +44,8 @@ def preload_weights(environ: Mapping[str, str], *, folder: str = ".") -> list[st
         device_indices = tuple(int(index) for index in (environ.get("DEVICE_INDICES") or "0").split(","))
         found = list(_baked(path))
     except (OSError, ValueError, KeyError, TypeError, ZeroDivisionError):
+        return []
+    if not (1 <= inter_threads <= MOST_THREADS and 1 <= intra_threads <= MOST_THREADS):
         return []
     for model, _ in found:
         read_ahead(os.path.join(model, _MODEL_FILE))

@@ -19,6 +19,8 @@ from pydantic import (
 )
 from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 
+from handler.cpus import MOST_THREADS
+
 ComputeType = Literal[
     "default",
     "auto",
@@ -60,9 +62,8 @@ def _split_list(value: object) -> object:
 CommaSeparated = BeforeValidator(_split_list)
 DeviceIndices = Annotated[tuple[NonNegativeInt, ...], NoDecode, CommaSeparated, Field(min_length=1)]
 RepetitionPenalty = Annotated[float, Field(ge=0.01, le=10)]
-Threads = Annotated[PositiveInt, Field(le=256)]
-IntraThreads = Annotated[NonNegativeInt, Field(le=256)]
-"""OpenMP crashes the process when it cannot start as many as it is told to."""
+Threads = Annotated[PositiveInt, Field(le=MOST_THREADS)]
+IntraThreads = Annotated[NonNegativeInt, Field(le=MOST_THREADS)]
 LARGEST_BEAM = 32
 """Wider ones cost memory and time, and translations get no better."""
 BeamSize = Annotated[PositiveInt, Field(le=LARGEST_BEAM)]

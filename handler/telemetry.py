@@ -19,7 +19,9 @@ from aws_lambda_powertools.logging import Logger
 SERVICE = "ctranslate2-server"
 
 # A level of its own: left out, the logger would read LOG_LEVEL itself, before the settings could refuse a bad one.
-logger = Logger(service=SERVICE, level="INFO", use_rfc3339=True)
+# Where Lambda has a level it wins over any that is said here, and Powertools warns of one below it.
+_FIRST_LEVEL = "CRITICAL" if "AWS_LAMBDA_LOG_LEVEL" in os.environ else "INFO"
+logger = Logger(service=SERVICE, level=_FIRST_LEVEL, use_rfc3339=True)
 
 _SANE_ID = re.compile(r"[\x21-\x7e]{1,128}")
 

@@ -55,16 +55,15 @@ class Place:
 
     _pool: ThreadPoolExecutor
 
-    async def run(self, function: Callable[[], T]) -> tuple[T, float]:
-        """Return what ``function`` returns, and the milliseconds it waited for a thread.
+    async def run(self, function: Callable[[float], T]) -> T:
+        """Return what ``function`` returns; it gets the milliseconds it waited for a thread.
 
         The context of the caller goes along, so that log lines keep their correlation id. A cancelled call that no
         thread has taken up yet never runs.
         """
         submitted = perf_counter()
 
-        def call() -> tuple[T, float]:
-            waited_ms = (perf_counter() - submitted) * 1e3
-            return function(), waited_ms
+        def call() -> T:
+            return function((perf_counter() - submitted) * 1e3)
 
         return await asyncio.wrap_future(self._pool.submit(copy_context().run, call))

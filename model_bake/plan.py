@@ -74,8 +74,9 @@ def make_plan(recipe: Recipe) -> Plan:
     """
     _check_vocabulary_options(recipe)
     check_target(recipe.output, force=recipe.force)
-    if recipe.name is not None and not (recipe.name.strip() and recipe.name.isprintable()):
-        message = f"--name {recipe.name!r:.80}: is empty or holds what cannot be printed"
+    # A name of dots would be a folder that is there already.
+    if recipe.name is not None and not (recipe.name.strip(". ") and recipe.name.isprintable()):
+        message = f"--name {recipe.name!r:.80}: is empty, of dots alone, or holds what cannot be printed"
         raise OutputError(message)
     languages = tuple(parse_code(language, [*FLORES_200, *OWN_CODES.values()]) for language in recipe.languages)
     source = open_source(recipe.source, revision=recipe.revision, cache=recipe.cache)

@@ -65,8 +65,9 @@ def test_a_broken_model_ends_init_with_one_line(guessed: bool, tmp_path: Path) -
         ({"MODEL_PATH": "/nowhere"}, ["model_path", "/nowhere"]),
         ({"MODEL_PATH": str(NLLB), "BEAM_SIZE": "99"}, ["BEAM_SIZE", "99", "32"]),
         ({"MODEL_PATH": str(NLLB), "INTER_THREADS": "none"}, ["INTER_THREADS", "none"]),
+        ({"MODEL_PATH": str(NLLB), "INTRA_THREADS": "100000"}, ["INTRA_THREADS", "100000", "256"]),
     ],
-    ids=["no folder", "beam", "threads"],
+    ids=["no folder", "beam", "threads", "too many threads"],
 )
 def test_a_wrong_setting_ends_init_with_one_line(variables: dict[str, str], parts: list[str]) -> None:
     """Also when the model it is about has been loaded by then."""
@@ -100,6 +101,21 @@ print(len(loaded))
     line, count = map(json.loads, done.stdout.splitlines())
     assert line["compute_type"] == "float32"
     assert count == loads
+
+
+@pytest.mark.parametrize(
+    "variables",
+    [
+        {"PYDANTIC_DISABLE_PLUGINS": "logfire-plugin"},
+        {"AWS_LAMBDA_LOG_LEVEL": "WARN", "AWS_LAMBDA_LOG_FORMAT": "JSON", "LOG_LEVEL": "WARNING"},
+    ],
+    ids=["pydantic's plugins", "Lambda's log level"],
+)
+def test_other_peoples_variables_are_no_trouble(variables: dict[str, str]) -> None:
+    """Pydantic's search for plugins, and the level of Lambda's own log controls."""
+    done = start(MODEL_PATH=str(NLLB), **variables)
+
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 def test_an_init_that_fails_does_not_wait_for_weights() -> None:

@@ -114,9 +114,10 @@ print(inspect.signature(B), [type(finder).__name__ for finder in sys.meta_path i
     assert packed.stdout == plain.stdout
 
 
-def test_a_pack_that_ends_early_is_ignored(pack: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("end", [50, 20_000, -100], ids=["header", "index", "byte code"])
+def test_a_pack_that_ends_early_is_ignored(end: int, pack: Path, tmp_path: Path) -> None:
     """The start goes the usual way."""
     cut = tmp_path / "imports.pack"
-    cut.write_bytes(pack.read_bytes()[:20_000])
+    cut.write_bytes(pack.read_bytes()[:end])
 
     assert not ask(cut)["installed"]

@@ -16,7 +16,7 @@ T = TypeVar("T")
 
 async def _run(workers: Workers, function: Callable[[], T]) -> tuple[T, float]:
     with workers.place() as place:
-        return await place.run(function)
+        return await place.run(lambda waited_ms: (function(), waited_ms))
 
 
 WHO: ContextVar[str] = ContextVar("who", default="nobody")

@@ -1,7 +1,7 @@
 """``POST /v1/chat/completions``: the translation itself."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
@@ -120,18 +120,15 @@ class _Job:
         """Wait for a place, the model and a thread, and translate; ``on_text`` gets the text while it is decoded."""
         with self.workers.place() as place:
             engine = await self.models.engine(self.spec)
-            (prompt, translation), queue_ms = await place.run(partial(self._answer, engine, on_text))
-        self.record.timings_ms |= {
-            "queue": queue_ms,
-            "tokenize": translation.tokenize_ms,
-            "translate": translation.translate_ms,
-            **self.models.first_use_timings(self.spec),
-        }
+            prompt, translation = await place.run(partial(self._answer, engine, on_text))
+        self.record.timings_ms |= {"tokenize": translation.tokenize_ms, "translate": translation.translate_ms}
+        self.record.timings_ms |= self.models.first_use_timings(self.spec)
         self.record.fields |= _log_fields(prompt, translation, with_texts=self.settings.log_texts)
         return engine, translation
 
-    def _answer(self, engine: Engine, on_text: OnText | None) -> tuple[Prompt, Translation]:
-        """Do everything that takes time; runs in a worker thread."""
+    def _answer(self, engine: Engine, on_text: OnText | None, waited_ms: float) -> tuple[Prompt, Translation]:
+        """Do everything that takes time; runs in a worker thread, for which it has waited."""
+        self.record.timings_ms["queue"] = waited_ms
         if engine.family == "t5":
             prompt = t5_prompt(self.body)
         else:
@@ -207,7 +204,7 @@ async def _events(
     text: tuple[int, str] | None,
     texts: _Texts,
     running: "asyncio.Future[tuple[Engine, Translation]]",
-) -> AsyncIterator[bytes]:
+) -> AsyncGenerator[bytes, None]:
     """Yield the events of a stream that begins with ``text``; a failure is its last but one."""
     for chunk in chunks.begin(job.options.num_hypotheses):
         yield event(chunk)

@@ -32,6 +32,9 @@ def main(folder: Path, packages: Path) -> int:
             return 1
         shutil.copytree(DEMO, folder)
         return 0
+    if source.startswith("-") or (source.startswith("models/") and not Path(source).is_dir()):
+        print(f"error: MODEL_SOURCE={source}: there is no such folder in the checkout", file=sys.stderr)
+        return 1
     bake = [sys.executable, "-m", "model_bake", source, *(word for pair in given.items() for word in pair)]
     # Into a folder that does not matter: a dry run writes nothing, and its answer tells the name.
     dry_run = subprocess.run(  # noqa: S603 - the project's own program

@@ -15,6 +15,10 @@ DEFAULT_EPOCH = 315_532_800
 
 def main(folder: Path) -> int:
     """Compile, then give every file and folder below ``folder``, and itself, one time and modes all can read."""
+    given = os.environ.get("SOURCE_DATE_EPOCH") or str(DEFAULT_EPOCH)
+    if not given.isdecimal():
+        print(f"error: SOURCE_DATE_EPOCH={given}: seconds since 1970, in digits", file=sys.stderr)
+        return 1
     # Unchecked, because a layer's files may get other times when they are unpacked, and nobody could write a new one.
     compiled = compileall.compile_dir(
         folder,
@@ -26,7 +30,7 @@ def main(folder: Path) -> int:
         prependdir="/",
         invalidation_mode=py_compile.PycInvalidationMode.UNCHECKED_HASH,
     )
-    time = int(os.environ.get("SOURCE_DATE_EPOCH") or DEFAULT_EPOCH)
+    time = int(given)
     # What lies below a folder first: a change there would give the folder a new time.
     for path in (*sorted(folder.rglob("*"), reverse=True), folder):
         if not path.is_symlink():

@@ -2,7 +2,7 @@
 
 import argparse
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 
@@ -51,11 +51,11 @@ def built_image() -> Iterator[tuple[Sequence[str], str]]:
 def main() -> int:
     """Run what the command line asks for; return 1 if a ratio of the whole run is larger than it may be."""
     parser = argparse.ArgumentParser(description="Cold starts of the function, the bare engine and a tutorial's way.")
-    parser.add_argument("-n", type=int, default=LEAST, help="starts of each row")
-    parser.add_argument("--warm", type=int, default=10, help="further requests of each start")
-    parser.add_argument("--cells", help=f"of {', '.join(CELLS)}")
-    parser.add_argument("--models", help=f"of {', '.join(MODELS)}")
-    parser.add_argument("--rows", help=f"of {', '.join(ROWS | LEVERS)}")
+    parser.add_argument("-n", type=_positive, default=LEAST, help="starts of each row")
+    parser.add_argument("--warm", type=_positive, default=10, help="further requests of each start")
+    parser.add_argument("--cells", type=partial(_names, CELLS), help=f"of {', '.join(CELLS)}")
+    parser.add_argument("--models", type=partial(_names, MODELS), help=f"of {', '.join(MODELS)}")
+    parser.add_argument("--rows", type=partial(_names, ROWS | LEVERS), help=f"of {', '.join(ROWS | LEVERS)}")
     parser.add_argument("--levers", action="store_true", help="ours, and ours with one thing changed at a time")
     parser.add_argument("--load", action="store_true", help="the load of the weights alone, in cells with lazy files")
     parser.add_argument("--waterfall", action="store_true", help="draw one cold start")
@@ -68,9 +68,9 @@ def main() -> int:
     if part:
         sets = LEVER_SETS if options.levers else LOAD_SETS if options.load else SETS
         sets = WATERFALL_SETS if options.waterfall else sets
-        cells = options.cells.split(",") if options.cells else list(sets)
-        chosen = {name: options.models.split(",") if options.models else sets.get(name, ("demo",)) for name in cells}
-        rows = [(LEVERS | ROWS)[name.strip()] for name in options.rows.split(",")] if options.rows else None
+        cells = options.cells or list(sets)
+        chosen = {name: options.models or sets.get(name, ("demo",)) for name in cells}
+        rows = [(LEVERS | ROWS)[name] for name in options.rows] if options.rows else None
         with image_for(cells):
             if options.load:
                 bench.load(chosen)
@@ -90,6 +90,23 @@ def main() -> int:
     report.write(bench.results)
     print(f"\n{report.ratios(bench.results)}")
     return 1 if report.missed(bench.results) else 0
+
+
+def _positive(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise ValueError
+    return number
+
+
+def _names(known: Container[str], text: str) -> list[str]:
+    """Return the names in a list with commas between them."""
+    names = [name.strip() for name in text.split(",")]
+    for name in names:
+        if name not in known:
+            message = f"there is no {name!r}"
+            raise argparse.ArgumentTypeError(message)
+    return names
 
 
 class Bench:
