@@ -21,6 +21,7 @@ from typing import Any
 import pytest
 from conftest import ROOT, Answer, clean_environment
 from test_events import HTTP_WAYS, SENTENCE, TRANSLATION, answer_of, chat_event, http_event, others, warm_ups
+from test_streams import parsed
 
 MACHINE = {"aarch64": "arm64", "arm64": "arm64"}.get(platform.machine(), "x86_64")
 EMULATOR = Path(sys.prefix) / "emulator" / "samcli" / "local" / "rapid" / f"aws-lambda-rie-{MACHINE}"
@@ -211,6 +212,21 @@ def test_every_way_in_translates(managed_runtime: Runtime, way: str, *, binary: 
 
     assert response["isBase64Encoded"] is False
     assert content(answer_of(response)) == TRANSLATION
+
+
+@pytest.mark.parametrize("way", HTTP_WAYS)
+def test_a_stream_comes_in_one_piece(managed_runtime: Runtime, way: str) -> None:
+    """The same events, where the way in cannot stream; what is refused is no stream."""
+    response = managed_runtime.invoke(chat_event(way, stream=True, stream_options={"include_usage": True}))
+    refused = managed_runtime.ask(chat_event(way, stream=True, model="gpt-5"))
+
+    answer = answer_of(response)
+    stream = parsed(answer.headers, answer.body)
+    assert response["isBase64Encoded"] is False
+    assert answer.headers["content-type"] == "text/event-stream; charset=utf-8"
+    assert (stream.texts(), stream.finish_reasons(), stream.last) == ({0: TRANSLATION}, {0: "stop"}, "[DONE]")
+    assert stream.usage is not None
+    assert (refused.status, envelope(refused)["code"]) == (404, "model_not_found")
 
 
 @pytest.mark.parametrize("way", HTTP_WAYS)
