@@ -9,10 +9,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
+from handler.stops import StopFinder
+
 FinishReason = Literal["stop", "length"]
+State = Literal["growing", "ended", "cut"]
+"""Of a sentence: it goes on, the model ended it, or some bound did."""
 Decode = Callable[[Sequence[str]], str]
 
-_INCOMPLETE = "\N{REPLACEMENT CHARACTER}"
+INCOMPLETE = "\N{REPLACEMENT CHARACTER}"
 """What SentencePiece writes for a character of which some bytes are still to come."""
 
 
@@ -76,12 +80,12 @@ class Assembler:
         """Begin an answer; the arguments are those of :func:`assemble`."""
         self._decode = decode
         self._left = max_completion_tokens
-        self._stop = stop
+        self._stops = StopFinder(stop)
         self._pieces: list[Piece] = []
         self._finish_reason: FinishReason = "stop"
         self._capped = False
-        self._stopped = False
         self._certain: list[str] = []
+        self._certain_chars = 0
         self._held = ""
         """Text that a ``stop`` may begin in."""
         self._taken = 0
@@ -90,7 +94,7 @@ class Assembler:
     @property
     def ended(self) -> bool:
         """Whether nothing that may come changes the answer."""
-        return self._capped or self._stopped
+        return self._capped or self._stops.stopped
 
     def add_gap(self, text: str) -> str:
         """Go on with text that stands between two sentences."""
@@ -110,7 +114,7 @@ class Assembler:
         if self.ended:
             return ""
         # What may still change: a character that is not complete, white space that the decoder might drop.
-        return self._take_from(self._decode(tokens).rstrip(_INCOMPLETE).rstrip(), tokens)
+        return self._take_from(self._decode(tokens).rstrip(INCOMPLETE).rstrip(), tokens)
 
     def end_sentence(self, tokens: Sequence[str], *, ended: bool) -> str:
         """Complete a sentence.
@@ -134,17 +138,12 @@ class Assembler:
 
     def close(self) -> str:
         """End the answer: what might have become a ``stop`` did not, and may hold a shorter one."""
-        held, self._held = self._held, ""
-        if self._stopped:
-            return ""
-        starts = [index for string in self._stop if (index := held.find(string)) >= 0]
-        self._stopped = bool(starts)
-        return self._hand_out(held[: min(starts, default=len(held))])
+        return self._hand_out(self._stops.close())
 
     def choice(self) -> Choice:
         """Return the answer, once it is closed."""
         text = "".join(self._certain)
-        if self._stopped:
+        if self._held:
             return Choice(text, _count_tokens(self._pieces, len(text), self._decode), "stop", tuple(self._pieces))
         tokens = sum(len(piece.tokens or ()) for piece in self._pieces)
         return Choice(text, tokens, self._finish_reason, tuple(self._pieces))
@@ -156,34 +155,19 @@ class Assembler:
 
     def _take(self, text: str, unfinished: Sequence[str] | None = None) -> str:
         """Return what of the held text and of ``text`` no ``stop`` can begin in."""
-        held = self._held + text
-        start, found = _first_stop(held, self._stop)
-        self._held, self._stopped = held[start:], found
-        if found and unfinished is not None:
-            self._pieces.append(Piece(self._decode(unfinished), unfinished))
-        return self._hand_out(held[:start])
+        self._held += text
+        self._stops.read(text)
+        if self._stops.stopped and unfinished is not None:
+            self._pieces.append(Piece(self._decode(unfinished), tuple(unfinished)))
+        return self._hand_out(self._stops.certain)
 
-    def _hand_out(self, text: str) -> str:
+    def _hand_out(self, end: int) -> str:
+        """Return the held text up to ``end``, counted from the beginning of the answer."""
+        count = end - self._certain_chars
+        text, self._held = self._held[:count], self._held[count:]
         self._certain.append(text)
+        self._certain_chars = end
         return text
-
-
-def _first_stop(text: str, stop: Sequence[str]) -> tuple[int, bool]:
-    """Return where the first of ``stop`` begins in ``text``, and whether it is whole; else the end of the text.
-
-    One that is not whole may become so with what follows. It counts where it begins before a whole one.
-    """
-    first, found = len(text), False
-    for string in stop:
-        index = text.find(string, 0, first + len(string))
-        if 0 <= index < first:
-            first, found = index, True
-    for string in stop:
-        for index in range(max(0, len(text) - len(string) + 1), first):
-            if string.startswith(text[index:]):
-                first, found = index, False
-                break
-    return first, found
 
 
 def _count_tokens(pieces: Sequence[Piece], end: int, decode: Decode) -> int:
@@ -192,8 +176,9 @@ def _count_tokens(pieces: Sequence[Piece], end: int, decode: Decode) -> int:
     for piece in pieces:
         tokens = piece.tokens or ()
         if end <= len(piece.text):
-            # Decoding a prefix is not quite a prefix of the text, but its length grows with it.
-            return count + next((n for n in range(len(tokens)) if len(decode(tokens[:n])) >= end), len(tokens))
+            # Decoding a prefix is not quite a prefix of the text, but the length of what is complete grows with it.
+            written = (len(decode(tokens[:number]).rstrip(INCOMPLETE)) for number in range(len(tokens)))
+            return count + next((number for number, length in enumerate(written) if length >= end), len(tokens))
         count += len(tokens)
         end -= len(piece.text)
     return count

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from handler import model_folder
+from handler.cpus import MOST_THREADS
 from handler.errors import SettingsError, UnsupportedLanguageError, shorten
 from handler.languages import parse_language
 from handler.manifest import Manifest, check_files, read_manifest
@@ -135,6 +136,11 @@ def _resolve(name: str, table: ModelSettings, folder: Path, settings: Settings) 
     if beam_size > max_beam_size:
         message = f"{key}.beam_size: {beam_size}, and the model's vocabulary allows at most {max_beam_size}"
         raise SettingsError(message)
+    inter_threads = own_or_common(table.inter_threads, settings.inter_threads)
+    intra_threads = own_or_common(table.intra_threads, settings.intra_threads)
+    if inter_threads * intra_threads > MOST_THREADS:
+        message = f"{key}.intra_threads: {inter_threads} times {intra_threads} threads; at most {MOST_THREADS}"
+        raise SettingsError(message)
     return ModelSpec(
         id=name,
         path=folder,
@@ -148,8 +154,8 @@ def _resolve(name: str, table: ModelSettings, folder: Path, settings: Settings) 
         device=own_or_common(table.device, settings.device),
         device_indices=own_or_common(table.device_indices, settings.device_indices),
         compute_type=own_or_common(table.compute_type, settings.compute_type),
-        inter_threads=own_or_common(table.inter_threads, settings.inter_threads),
-        intra_threads=own_or_common(table.intra_threads, settings.intra_threads),
+        inter_threads=inter_threads,
+        intra_threads=intra_threads,
         source_lang=_language(f"{key}.source_lang", own_or_common(table.source_lang, settings.source_lang), languages),
         target_lang=_language(f"{key}.target_lang", own_or_common(table.target_lang, settings.target_lang), languages),
         beam_size=beam_size,

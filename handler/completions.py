@@ -7,13 +7,13 @@ from dataclasses import dataclass, field
 from time import time
 from typing import Any
 
-from handler.assembly import Choice, Decode
 from handler.engine import Translation
+from handler.logprobs import TokenScore
 
 JsonObject = dict[str, Any]
 
-_PADDED_CHARS = 32
-"""Lengths of chunks are made multiples of this where a client asks for obfuscation."""
+_PADDED_BYTES = 32
+"""Text and padding of a chunk have a multiple of this where a client asks for obfuscation."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,13 +27,8 @@ class Completion:
     created: int = field(default_factory=lambda: int(time()))
     """Unix seconds."""
 
-    def whole(self, translation: Translation, *, decode: Decode) -> JsonObject:
-        """Return the answer in one object.
-
-        Args:
-            translation: What the engine answered.
-            decode: Tokens of one sentence to text, for the log probabilities.
-        """
+    def whole(self, translation: Translation) -> JsonObject:
+        """Return the answer in one object."""
         logprobs = translation.logprobs or [None] * len(translation.choices)
         return {
             "id": self.id,
@@ -44,7 +39,7 @@ class Completion:
                 {
                     "index": index,
                     "message": {"role": "assistant", "content": choice.text, "refusal": None},
-                    "logprobs": None if scores is None else _logprobs(choice, scores, decode),
+                    "logprobs": None if scores is None else _logprobs(scores),
                     "finish_reason": choice.finish_reason,
                 }
                 for index, (choice, scores) in enumerate(zip(translation.choices, logprobs, strict=True))
@@ -86,8 +81,8 @@ class Chunks:
         if self.with_usage:
             chunk["usage"] = None
         if self.obfuscated:
-            missing = -len(delta.get("content", "")) % _PADDED_CHARS
-            chunk["obfuscation"] = secrets.token_urlsafe(_PADDED_CHARS)[:missing]
+            missing = -len(delta.get("content", "").encode()) % _PADDED_BYTES
+            chunk["obfuscation"] = secrets.token_urlsafe(_PADDED_BYTES)[:missing]
         return chunk
 
     def _object(self, choices: list[JsonObject]) -> JsonObject:
@@ -111,34 +106,9 @@ def usage(translation: Translation) -> JsonObject:
     }
 
 
-def _logprobs(choice: Choice, scores: Sequence[Sequence[float]], decode: Decode) -> JsonObject:
-    """Return the log probability of every token; joined, their texts are the answer, gaps included."""
-    entries: list[tuple[str, float]] = []
-    before = ""
-    sentences = iter(scores)
-    for piece in choice.pieces:
-        if piece.tokens is None:
-            before += piece.text
-            continue
-        told = 0
-        for count, score in enumerate(next(sentences), start=1):
-            whole = piece.text if count == len(piece.tokens) else decode(piece.tokens[:count]).rstrip("\ufffd")
-            entries.append((before + whole[told:], score))
-            before, told = "", max(told, len(whole))
-    if before and entries:
-        entries[-1] = entries[-1][0] + before, entries[-1][1]
-    return {"content": [_entry(text, score) for text, score in _cut(entries, choice)], "refusal": None}
-
-
-def _cut(entries: Sequence[tuple[str, float]], choice: Choice) -> Iterator[tuple[str, float]]:
-    """Yield the entries of the tokens that are counted, the last one cut where a ``stop`` cut the answer."""
-    left = len(choice.text)
-    for number, (text, score) in enumerate(entries[: choice.completion_tokens], start=1):
-        # What follows the last token that counts is a gap.
-        part = choice.text[len(choice.text) - left :] if number == choice.completion_tokens else text
-        left -= len(text)
-        yield part, score
-
-
-def _entry(text: str, score: float) -> JsonObject:
-    return {"token": text, "logprob": min(score, 0.0), "bytes": list(text.encode()), "top_logprobs": []}
+def _logprobs(scores: Sequence[TokenScore]) -> JsonObject:
+    entries = [
+        {"token": text, "logprob": logprob, "bytes": list(text.encode()), "top_logprobs": []}
+        for text, logprob in scores
+    ]
+    return {"content": entries, "refusal": None}

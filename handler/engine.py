@@ -8,10 +8,12 @@ from typing import TypeVar
 
 from ctranslate2 import Translator
 
-from handler.assembly import Assembler, Choice, Decoded, assemble
-from handler.decoder import Decoder, DecodingOptions
+from handler.assembly import Assembler, Choice, Decoded, State, assemble
+from handler.decoder import Decoder
+from handler.decoding_options import DecodingOptions
 from handler.errors import UnsupportedLanguageError
 from handler.languages import parse_language
+from handler.logprobs import TokenScore, token_scores
 from handler.settings import Family
 from handler.source import Source, SourceEncoder
 from handler.tokenizer import Tokenizer
@@ -31,9 +33,8 @@ class Translation:
     """Tokens the encoder read, special tokens counted."""
     tokenize_ms: float
     translate_ms: float
-    logprobs: tuple[Sequence[Sequence[float]], ...] = ()
-    """If they were asked for: of each choice, for each of its sentences, the natural logarithm of the probability that
-    the model gives each token."""
+    logprobs: tuple[Sequence[TokenScore], ...] = ()
+    """Of each choice, if they were asked for."""
 
 
 class Engine:
@@ -100,7 +101,7 @@ class Engine:
         tokenized = perf_counter()
         decoded = self._decoder.decode(source.sentences, target_lang, options, abandoned)
         answers = [self._assembled(source, decoded, index, options) for index in range(options.hypotheses)]
-        logprobs = [self._logprobs(source, answer, target_lang) for answer in answers] if options.logprobs else []
+        logprobs = [self._logprobs(source, answer, target_lang, abandoned) for answer in answers if options.logprobs]
         return Translation(
             choices=_repeated(answers, options.num_hypotheses),
             prompt_tokens=source.tokens,
@@ -118,6 +119,7 @@ class Engine:
         options: DecodingOptions,
         max_prompt_tokens: int | None = None,
         abandoned: Callable[[], bool] = lambda: False,
+        on_tokenized: Callable[[float], None] = lambda _: None,
         on_text: OnText,
     ) -> Translation:
         """Translate as :meth:`translate` does, and tell the text of the answer while it is decoded.
@@ -129,6 +131,7 @@ class Engine:
             options: As above; a beam is told sentence by sentence. No log probabilities are computed.
             max_prompt_tokens: As above.
             abandoned: As above.
+            on_tokenized: Gets the milliseconds it took to tokenize the text, before anything is decoded.
             on_text: Called in another thread; must not raise. What it gets for a choice adds up to its text.
 
         Raises:
@@ -137,6 +140,7 @@ class Engine:
         start = perf_counter()
         source = self._encode(text, source_lang, target_lang, max_prompt_tokens)
         tokenized = perf_counter()
+        on_tokenized((tokenized - start) * 1e3)
         transcripts = [Transcript(source.parts, self._assembler(options)) for _ in range(options.hypotheses)]
 
         def tell(hypothesis: int, further: str) -> None:
@@ -144,8 +148,8 @@ class Engine:
                 for choice in range(hypothesis, options.num_hypotheses, len(transcripts)):
                     on_text(choice, further)
 
-        def take(sentence: int, hypothesis: int, tokens: Sequence[str], over: bool | None) -> bool:  # noqa: FBT001 - OnTokens
-            tell(hypothesis, transcripts[hypothesis].add(sentence, tokens, over))
+        def take(sentence: int, hypothesis: int, tokens: Sequence[str], state: State) -> bool:
+            tell(hypothesis, transcripts[hypothesis].add(sentence, tokens, state))
             return all(transcript.ended for transcript in transcripts)
 
         self._decoder.stream(source.sentences, target_lang, options, abandoned, on_tokens=take)
@@ -157,10 +161,6 @@ class Engine:
             tokenize_ms=(tokenized - start) * 1e3,
             translate_ms=(perf_counter() - tokenized) * 1e3,
         )
-
-    def decode(self, tokens: Sequence[str]) -> str:
-        """Return the text of tokens of one sentence."""
-        return self._tokenizer.decode(tokens)
 
     def warm_up(self) -> None:
         """Translate a word, so that the first request finds every buffer allocated.
@@ -203,10 +203,13 @@ class Engine:
             stop=options.stop,
         )
 
-    def _logprobs(self, source: Source, choice: Choice, target_lang: str) -> list[list[float]]:
+    def _logprobs(
+        self, source: Source, choice: Choice, target_lang: str, abandoned: Callable[[], bool]
+    ) -> list[TokenScore]:
         sentences = [piece.tokens for piece in choice.pieces if piece.tokens is not None]
         # Sentences that a limit left out have no tokens.
-        return self._decoder.score(source.sentences[: len(sentences)], sentences, target_lang)
+        scores = self._decoder.score(source.sentences[: len(sentences)], sentences, target_lang, abandoned)
+        return token_scores(choice, scores, decode=self._tokenizer.decode)
 
 
 def _repeated(answers: Sequence[T], count: int) -> tuple[T, ...]:

@@ -90,7 +90,11 @@ class TimeLimitError(HandlerError):
     code = "time_limit_exceeded"
 
     def __init__(self) -> None:
-        super().__init__("The request took too long and was stopped; send less text at once.")
+        super().__init__(
+            "The request took longer than it may and was stopped.",
+            # OpenAI's clients would send it twice more.
+            headers={"x-should-retry": "false"},
+        )
 
 
 class UnavailableError(HandlerError):

@@ -17,9 +17,17 @@ T = TypeVar("T")
 DONE = b"data: [DONE]\n\n"
 
 
+_GRACE_S = 1.0
+"""Beyond the time of a request, for the event that says it is over."""
+
+_LINE_BREAKS = {ord(mark): f"\\u{ord(mark):04x}" for mark in "\x85\u2028\u2029"}
+"""What JSON may hold as it is, and readers of lines take for their end."""
+
+
 def event(data: object) -> bytes:
-    """Return ``data`` as an event; JSON has no line breaks, which would end it."""
-    return b"data: " + json.dumps(data, ensure_ascii=False, separators=(",", ":")).encode() + b"\n\n"
+    """Return ``data`` as an event, which a line break would end."""
+    text = json.dumps(data, ensure_ascii=False, separators=(",", ":")).translate(_LINE_BREAKS)
+    return b"data: " + text.encode() + b"\n\n"
 
 
 class EventStream(Response):
@@ -27,18 +35,25 @@ class EventStream(Response):
 
     media_type = "text/event-stream"
 
-    def __init__(self, events: AsyncGenerator[bytes, None], *, on_end: Callable[[], object]) -> None:
-        """Send ``events``, and call ``on_end`` when no more are sent, for whatever reason."""
+    def __init__(self, events: AsyncGenerator[bytes, None], *, on_end: Callable[[], object], limit_s: float) -> None:
+        """Send events.
+
+        Args:
+            events: What is sent.
+            on_end: Called when no more is sent, for whatever reason.
+            limit_s: Seconds that a client may take to read all of it.
+        """
         super().__init__(headers={"cache-control": "no-cache", "x-accel-buffering": "no"})
         del self.headers["content-length"]
         self._events = events
         self._on_end = on_end
+        self._limit_s = limit_s + _GRACE_S
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send the answer, as far as somebody listens."""
         try:
-            await unless_abandoned(self._send_all(send), receive)
-        except AbandonedError:
+            await unless_abandoned(self._send_all(send), receive, limit_s=self._limit_s)
+        except (AbandonedError, TimeLimitError):
             # An answer has begun, so this is for the log alone.
             request_record(scope).abandoned = True
         finally:

@@ -4,7 +4,7 @@ A third of FastAPI's import goes into models of OpenAPI documents, telemetry, TL
 part in answering a request here; what is wanted later (the document) is imported then. Nothing is taken away that is
 already imported. Every module can be imported afterwards; what the framework has taken from one meanwhile stays absent:
 in this process asyncio has no TLS, pydantic-settings reads no .env file, and FastAPI has its security schemes and
-documents only once the document has been asked for. Each gain is in docs/cold-start.md: ``make bench-cold ARGS=--levers`` measures them.
+documents only once the document has been asked for. ``make bench-cold`` measures each gain: docs/cold-start.md.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Wire parameters to decoding options, renamed once and here alone."""
 
 from handler.catalog import ModelSpec
-from handler.decoder import DecodingOptions
+from handler.decoding_options import DecodingOptions
 from handler.errors import InvalidRequestError
 from handler.schemas import ChatCompletionRequest
 from handler.settings import own_or_common

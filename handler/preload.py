@@ -45,7 +45,7 @@ def preload_weights(environ: Mapping[str, str], *, folder: str = ".") -> list[st
         found = list(_baked(path))
     except (OSError, ValueError, KeyError, TypeError, ZeroDivisionError):
         return []
-    if not (1 <= inter_threads <= MOST_THREADS and 1 <= intra_threads <= MOST_THREADS):
+    if min(inter_threads, intra_threads) < 1 or inter_threads * intra_threads > MOST_THREADS:
         return []
     for model, _ in found:
         read_ahead(os.path.join(model, _MODEL_FILE))

@@ -133,7 +133,7 @@ class ChatTemplateKwargs(_Request):
     target_lang_code: str | None = None
 
 
-StopString = Annotated[str, Field(min_length=1)]
+StopString = Annotated[str, Field(min_length=1, max_length=1024)]
 StopList = Annotated[list[StopString], Field(min_length=1, max_length=4, fail_fast=True)]
 Stop = Annotated[Annotated[StopString, Tag(_STRING)] | Annotated[StopList, Tag(_LIST)], _StringOrList]
 Metadata = dict[Annotated[str, Field(max_length=64)], Annotated[str, Field(max_length=512)]]

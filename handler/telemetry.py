@@ -64,6 +64,8 @@ class RequestRecord:
     timings_ms: dict[str, float] = field(default_factory=dict)
     """Phase to milliseconds, in the order they happened."""
 
+    started_s: float = field(default_factory=time.monotonic)
+    """When the request came, by the clock of ``time.monotonic``."""
     abandoned: bool = False
     """Whether the client went away while it was answered."""
 

@@ -2,7 +2,8 @@
 
 from collections.abc import Sequence
 
-from handler.assembly import Assembler, Choice
+from handler.assembly import Assembler, Choice, State
+from handler.errors import EngineError
 
 
 class Transcript:
@@ -18,27 +19,34 @@ class Transcript:
         self._parts = parts
         self._assembler = assembler
         self._position = 0
-        self._sentences: dict[int, tuple[Sequence[str], bool | None]] = {}
+        self._sentences: dict[int, tuple[Sequence[str], State]] = {}
 
     @property
     def ended(self) -> bool:
         """Whether nothing that may come changes the answer."""
         return self._position == len(self._parts) or self._assembler.ended
 
-    def add(self, sentence: int, tokens: Sequence[str], over: bool | None) -> str:  # noqa: FBT001 - see below
+    def add(self, sentence: int, tokens: Sequence[str], state: State) -> str:
         """Go on with a sentence.
 
         Args:
             sentence: Its index.
             tokens: All of it so far.
-            over: Whether the model ended it, and not some bound; nothing while it goes on.
+            state: Whether it goes on.
         """
-        self._sentences[sentence] = tokens, over
+        self._sentences[sentence] = tokens, state
         return self._advance()
 
     def close(self) -> str:
-        """End the answer."""
-        return self._advance() + self._assembler.close()
+        """End the answer.
+
+        Raises:
+            EngineError: A sentence is missing.
+        """
+        text = self._advance()
+        if not self.ended:
+            raise EngineError
+        return text + self._assembler.close()
 
     def choice(self) -> Choice:
         """Return the answer, once it is closed."""
@@ -54,11 +62,11 @@ class Transcript:
             elif part not in self._sentences:
                 break
             else:
-                tokens, over = self._sentences[part]
-                if over is None:
+                tokens, state = self._sentences[part]
+                if state == "growing":
                     text.append(self._assembler.grow_sentence(tokens))
                     break
-                text.append(self._assembler.end_sentence(tokens, ended=over))
+                text.append(self._assembler.end_sentence(tokens, ended=state == "ended"))
                 del self._sentences[part]
             self._position += 1
         return "".join(text)

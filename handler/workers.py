@@ -2,13 +2,12 @@
 
 import asyncio
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from contextvars import copy_context
-from dataclasses import dataclass
 from threading import Lock
 from time import perf_counter
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from handler.errors import OverloadedError
 
@@ -33,7 +32,7 @@ class Workers:
 
     @contextmanager
     def place(self) -> "Iterator[Place]":
-        """Hold a place until the block ends, whatever it waits for besides a thread: a model that loads, say.
+        """Hold a place until the block ends and no thread is busy with it, whatever it waits for besides a thread.
 
         Raises:
             OverloadedError: All places are taken.
@@ -42,18 +41,24 @@ class Workers:
             if self._taken >= self._places:
                 raise OverloadedError(limit=self._max_queued)
             self._taken += 1
+        place = Place(self._pool)
         try:
-            yield Place(self._pool)
+            yield place
         finally:
-            with self._lock:
-                self._taken -= 1
+            place.when_idle(self._release)
+
+    def _release(self) -> None:
+        with self._lock:
+            self._taken -= 1
 
 
-@dataclass(frozen=True, slots=True)
 class Place:
     """The right to run one call."""
 
-    _pool: ThreadPoolExecutor
+    def __init__(self, pool: ThreadPoolExecutor) -> None:
+        """Run it in ``pool``."""
+        self._pool = pool
+        self._call: Future[Any] | None = None
 
     async def run(self, function: Callable[[float], T]) -> T:
         """Return what ``function`` returns; it gets the milliseconds it waited for a thread.
@@ -66,4 +71,12 @@ class Place:
         def call() -> T:
             return function((perf_counter() - submitted) * 1e3)
 
-        return await asyncio.wrap_future(self._pool.submit(copy_context().run, call))
+        self._call = future = self._pool.submit(copy_context().run, call)
+        return await asyncio.wrap_future(future)
+
+    def when_idle(self, release: Callable[[], None]) -> None:
+        """Call ``release`` once no thread runs the call, which goes on when its caller is cancelled."""
+        if self._call is None:
+            release()
+        else:
+            self._call.add_done_callback(lambda _: release())

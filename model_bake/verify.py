@@ -10,7 +10,7 @@ import ctranslate2
 
 from handler.assembly import Choice, Decode
 from handler.catalog import build_catalog
-from handler.decoder import DecodingOptions
+from handler.decoding_options import DecodingOptions
 from handler.engine import Engine, Translation
 from handler.errors import HandlerError
 from handler.loader import load_engine

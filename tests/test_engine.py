@@ -5,7 +5,7 @@ import random
 import pytest
 from ctranslate2 import GenerationStepResult, Translator
 
-from handler.decoder import DecodingOptions
+from handler.decoding_options import DecodingOptions
 from handler.engine import Engine, Translation
 from handler.errors import ContextLengthExceededError, EngineError, UnsupportedLanguageError
 from handler.settings import DEMO_MODELS
@@ -238,7 +238,21 @@ def test_log_probabilities_are_those_of_the_search(nllb: Engine) -> None:
 
     answer = nllb.translate("Where is it written?", source_lang="eng_Latn", target_lang="fra_Latn", options=options)
 
-    [[scores]] = answer.logprobs
+    [scores] = answer.logprobs
     # The language before them is given, and the end of the sentence is no token of the answer.
-    assert scores == pytest.approx(while_decoding[1:-1], abs=1e-4)
+    assert [score.logprob for score in scores] == pytest.approx(while_decoding[1:-1], abs=1e-4)
     assert len(scores) == answer.choices[0].completion_tokens
+
+
+@pytest.mark.parametrize("options", [DecodingOptions(logprobs=True), DecodingOptions(beam_size=4, logprobs=True)])
+def test_log_probabilities_stay_with_their_tokens(nllb: Engine, options: DecodingOptions) -> None:
+    """Those of a document are those of its sentences, whatever was computed together."""
+    sentences = ["Where is it written?", "Thank you.", "Nobody taught the model what this says.", "Hello"] * 8
+    alone = [_french(nllb, sentence, options).logprobs[0] for sentence in sentences[:4]] * 8
+
+    document = _french(nllb, "\n".join(sentences), options)
+
+    got = [(score.text.strip(), score.logprob) for score in document.logprobs[0]]
+    expected = [(score.text.strip(), score.logprob) for scores in alone for score in scores]
+    assert [text for text, _ in got] == [text for text, _ in expected]
+    assert [value for _, value in got] == pytest.approx([value for _, value in expected], abs=1e-2)

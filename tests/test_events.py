@@ -284,6 +284,26 @@ def test_every_way_in_translates(aws_lambda: ModuleType, way: str, *, binary: bo
     assert answer.json()["choices"][0]["message"]["content"] == TRANSLATION
 
 
+def test_a_request_ends_before_the_invocation(aws_lambda: ModuleType) -> None:
+    """Lambda would end the environment without an answer."""
+    context = SimpleNamespace(**vars(CONTEXT), get_remaining_time_in_millis=lambda: 1_000)
+    text = "Where is the hotel?\n" * 1500
+
+    answer = answer_of(aws_lambda.lambda_handler(chat_event("http_api_v2", text, beam_size=16), context))
+
+    assert (answer.status, answer.json()["error"]["code"]) == (504, "time_limit_exceeded")
+
+
+def test_a_stream_in_one_piece_has_few_chunks(aws_lambda: ModuleType) -> None:
+    """An ALB takes 1 MB; a chunk for each token would be more than the text of a document allows."""
+    text = "Where is the hotel?\n" * 300
+
+    answer = answer_of(aws_lambda.lambda_handler(chat_event("alb", text, stream=True), CONTEXT))
+
+    assert answer.body.count(b"data: ") == len(["role", "text", "finish", "done"])
+    assert answer.body.decode().count(TRANSLATION) == 300
+
+
 def test_a_missing_context_is_no_obstacle(aws_lambda: ModuleType) -> None:
     """Test events of other tools come without one."""
     assert aws_lambda.lambda_handler(http_event("alb", path="/health"), None)["statusCode"] == 200

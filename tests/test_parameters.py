@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from handler.catalog import ModelSpec, build_catalog
-from handler.decoder import DecodingOptions
+from handler.decoding_options import DecodingOptions
 from handler.errors import InvalidRequestError
 from handler.parameters import decoding_options
 from handler.schemas import ChatCompletionRequest

@@ -10,7 +10,7 @@ from bakery import DEMO, HERE, contents, run_bake
 from conftest import running_server
 
 from handler.catalog import build_catalog
-from handler.decoder import DecodingOptions
+from handler.decoding_options import DecodingOptions
 from handler.engine import Engine
 from handler.loader import load_engine
 from handler.settings import Settings

@@ -13,7 +13,7 @@ from bakery import DEMO, ROOT, contents, run_bake
 from checkpoints import Kind, WeightsFormat, write_checkpoint
 
 from handler.catalog import build_catalog
-from handler.decoder import DecodingOptions
+from handler.decoding_options import DecodingOptions
 from handler.loader import load_engine
 from handler.settings import ModelSettings, Settings
 
