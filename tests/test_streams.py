@@ -225,7 +225,7 @@ def test_the_first_text_comes_long_before_the_last(server: Server) -> None:
 
 
 def test_a_client_that_goes_away_stops_the_decoding(tmp_path: Path) -> None:
-    """The log says so, and the threads are free at once: all six streams together would take six times as long as one."""
+    """The log says so, and the threads are free at once: six streams would take six times as long as one."""
     with running_server(tmp_path) as server:
         started = time.perf_counter()
         streamed(server, LONG)
