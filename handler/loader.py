@@ -62,6 +62,7 @@ def load_engine(spec: ModelSpec, *, warm_up: bool = True) -> tuple[Engine, LoadR
         languages=spec.languages,
         max_source_tokens=spec.max_source_tokens,
         max_target_tokens=spec.max_target_tokens,
+        normalize=spec.normalize,
         fingerprint=f"ct2-{ctranslate2.__version__}-{translator.device}-{translator.compute_type}-{spec.revision}",
     )
     loaded = perf_counter()
