@@ -54,6 +54,7 @@ class ModelSpec:
     length_penalty: float
     repetition_penalty: float
     no_repeat_ngram_size: int
+    normalize: bool
     max_source_tokens: int
     max_target_tokens: int
     max_beam_size: int
@@ -162,6 +163,7 @@ def _resolve(name: str, table: ModelSettings, folder: Path, settings: Settings) 
         length_penalty=own_or_common(table.length_penalty, settings.length_penalty),
         repetition_penalty=own_or_common(table.repetition_penalty, settings.repetition_penalty),
         no_repeat_ngram_size=own_or_common(table.no_repeat_ngram_size, settings.no_repeat_ngram_size),
+        normalize=own_or_common(table.normalize, settings.normalize and (manifest is None or manifest.normalize)),
         max_source_tokens=own_or_common(table.max_source_tokens, manifest.max_source_tokens if manifest else positions),
         max_target_tokens=own_or_common(table.max_target_tokens, manifest.max_target_tokens if manifest else positions),
         max_beam_size=max_beam_size,

@@ -49,6 +49,7 @@ class Engine:
         languages: Collection[str] = (),
         max_source_tokens: int,
         max_target_tokens: int,
+        normalize: bool,
         fingerprint: str,
     ) -> None:
         """Put a model and its tokenizer together.
@@ -60,11 +61,14 @@ class Engine:
             languages: Codes the model's vocabulary holds; NLLB alone has any.
             max_source_tokens: Encoder positions, special tokens counted.
             max_target_tokens: Decoder positions, language and end token counted.
+            normalize: Whether NLLB's sentences are normalised as its training data was.
             fingerprint: Changes when the model, the engine's version or its numerics do.
         """
         self._tokenizer = tokenizer
         self._decoder = Decoder(translator, family=family, max_target_tokens=max_target_tokens)
-        self._encoder = SourceEncoder(tokenizer, family=family, max_source_tokens=max_source_tokens)
+        self._encoder = SourceEncoder(
+            tokenizer, family=family, max_source_tokens=max_source_tokens, normalize=normalize
+        )
         self.family = family
         self.languages = frozenset(languages)
         self.fingerprint = fingerprint

@@ -62,7 +62,8 @@ def load_engine(spec: ModelSpec, *, warm_up: bool = True) -> tuple[Engine, LoadR
         languages=spec.languages,
         max_source_tokens=spec.max_source_tokens,
         max_target_tokens=spec.max_target_tokens,
-        fingerprint=f"ct2-{ctranslate2.__version__}-{translator.device}-{translator.compute_type}-{spec.revision}",
+        normalize=spec.normalize,
+        fingerprint=_fingerprint(spec, translator),
     )
     loaded = perf_counter()
     if warm_up:
@@ -75,3 +76,11 @@ def load_engine(spec: ModelSpec, *, warm_up: bool = True) -> tuple[Engine, LoadR
         intra_threads=intra_threads,
     )
     return engine, report
+
+
+def _fingerprint(spec: ModelSpec, translator: ctranslate2.Translator) -> str:
+    """Return a name of everything that decides what a request is answered."""
+    parts = [f"ct2-{ctranslate2.__version__}", translator.device, translator.compute_type, spec.revision]
+    if spec.family == "nllb" and not spec.normalize:
+        parts.append("as-written")
+    return "-".join(parts)

@@ -43,6 +43,8 @@ class Manifest:
     max_target_tokens: int
     max_beam_size: int
     """Widest beam the vocabulary allows."""
+    normalize: bool
+    """Whether the training data was normalised as NLLB's was; nothing says so of another family."""
     quantization: str
     """On disk, in CTranslate2's words."""
     files: Mapping[str, FileEntry]
@@ -123,6 +125,7 @@ def _parse(data: Mapping[str, Any]) -> Manifest:
         max_source_tokens=int(data["limits"]["max_source_tokens"]),
         max_target_tokens=int(data["limits"]["max_target_tokens"]),
         max_beam_size=int(data["limits"]["max_beam_size"]),
+        normalize=bool(data.get("normalize", True)),
         quantization=str(data["quantization"]),
         files={name: FileEntry(size=entry["size"], sha256=entry["sha256"]) for name, entry in data["files"].items()},
     )

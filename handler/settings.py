@@ -92,6 +92,7 @@ class ModelSettings(BaseModel):
     length_penalty: Annotated[float, Field(ge=-10, le=10)] | None = None
     repetition_penalty: RepetitionPenalty | None = None
     no_repeat_ngram_size: NonNegativeInt | None = None
+    normalize: bool | None = None
     max_source_tokens: PositiveInt | None = None
     """Encoder positions, special tokens counted; default: the manifest's, else 1,024 for NLLB and 512 for T5."""
     max_target_tokens: PositiveInt | None = None
@@ -137,6 +138,8 @@ class Settings(BaseSettings):
     length_penalty: Annotated[float, Field(ge=-10, le=10)] = 1.0
     repetition_penalty: RepetitionPenalty = 1.0
     no_repeat_ngram_size: NonNegativeInt = 0
+    normalize: bool = True
+    """Give NLLB its sentences with the punctuation and spaces it was trained on; means nothing to T5."""
 
     max_prompt_tokens: PositiveInt = 16_384
     max_choices: PositiveInt = 8

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+from handler import normalizer
 from handler.errors import ContextLengthExceededError
 from handler.segmenter import cut, segment
 from handler.settings import Family
@@ -48,11 +49,19 @@ class Source:
 class SourceEncoder:
     """Turns text into what one model reads."""
 
-    def __init__(self, tokenizer: Tokenizer, *, family: Family, max_source_tokens: int) -> None:
-        """Encode with ``tokenizer``; NLLB's text in sentences of at most ``max_source_tokens``, T5's whole."""
+    def __init__(self, tokenizer: Tokenizer, *, family: Family, max_source_tokens: int, normalize: bool) -> None:
+        """Encode with ``tokenizer``; NLLB's text in sentences of at most ``max_source_tokens``, T5's whole.
+
+        Args:
+            tokenizer: Of the model.
+            family: Of the model.
+            max_source_tokens: Encoder positions, special tokens counted.
+            normalize: Whether NLLB's sentences are normalised as its training data was.
+        """
         self._tokenizer = tokenizer
         self._family = family
         self._max_source_tokens = max_source_tokens
+        self._normalize = normalize
 
     def encode(self, text: str, source_lang: str, target_lang: str, *, limit: int | None = None) -> Source:
         """Return ``text`` as the engine reads it.
@@ -89,17 +98,21 @@ class SourceEncoder:
     def _split(self, text: str, source_lang: str, source: Source) -> Iterator[str | list[str]]:
         """Yield gaps as text and sentences as tokens, none longer than the encoder takes."""
 
+        def encode(sentence: str) -> list[str]:
+            # Here and no earlier: the gaps, and where a sentence is cut, are those of the text as it was written.
+            return self._tokenizer.encode(normalizer.normalize(sentence) if self._normalize else sentence, source_lang)
+
         def fits(piece: str) -> bool:
-            return len(self._tokenizer.encode(piece, source_lang)) <= self._max_source_tokens
+            return len(encode(piece)) <= self._max_source_tokens
 
         for sentence in segment(text, source_lang):
             if not sentence.translate:
                 yield sentence.text
                 continue
-            tokens = self._tokenizer.encode(sentence.text, source_lang)
+            tokens = encode(sentence.text)
             if len(tokens) <= self._max_source_tokens:
                 yield tokens
                 continue
             source.check(len(tokens))
             for piece in cut(sentence.text, fits):
-                yield self._tokenizer.encode(piece.text, source_lang) if piece.translate else piece.text
+                yield encode(piece.text) if piece.translate else piece.text

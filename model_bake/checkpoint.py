@@ -87,6 +87,8 @@ class Checkpoint:
     weight_bytes: int
     """Of one weight, as the configuration has it."""
     positions: int
+    normalize: bool
+    """Whether the server shall normalise what an NLLB reads: M2M100, of the same family, was trained on plain text."""
     card: Card
     manifest: Manifest | None = None
     """What an earlier bake wrote, as the server reads it."""
@@ -130,6 +132,7 @@ def inspect(source: Source) -> Checkpoint:
         weights_size=sum(files[name] for name in weights),
         weight_bytes=2 if str(config.get("torch_dtype", config.get("dtype"))) in _HALF else 4,
         positions=_positions(source.id, config, family),
+        normalize=_M2M100_PIECES not in files,
         card=_card(source, files),
     )
 
@@ -169,6 +172,7 @@ def _converted(source: Source, files: Mapping[str, int]) -> Checkpoint:
         weights_size=files[MODEL_FILE],
         weight_bytes=1,
         positions=manifest.max_source_tokens if manifest else DEFAULT_POSITIONS[family],
+        normalize=manifest.normalize if manifest else not any(map(flores_code, vocabulary)),
         card=card,
         manifest=manifest,
         origin=origin,

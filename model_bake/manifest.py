@@ -64,6 +64,7 @@ def write_manifest(
             "max_beam_size": min(LARGEST_BEAM, vocabulary["rows"] // 2),
         },
         "tokenizer": checkpoint.tokenizer,
+        **({} if checkpoint.normalize else {"normalize": False}),
         "tools": dict(checkpoint.origin.get("tools", tools)),
         "files": {path.name: {"size": path.stat().st_size, "sha256": _sha256(path)} for path in files},
     }

@@ -78,6 +78,25 @@ def test_a_table_changes_the_options_of_a_baked_model(baked: Path) -> None:
     assert (spec.beam_size, spec.load, spec.length_penalty, spec.max_source_tokens) == (2, "lazy", 0.5, 256)
 
 
+@pytest.mark.parametrize("trained_so", [None, True, False], ids=["nothing said", "yes", "no"])
+def test_the_manifest_says_whether_a_model_was_trained_on_normalised_text(
+    baked: Path, *, trained_so: bool | None
+) -> None:
+    """M2M100's does; a model's own table has the last word, and for all models it can only be switched off."""
+    if trained_so is not None:
+        _edit_manifest(baked / "nllb-demo", lambda manifest: manifest.update(normalize=trained_so))
+    expected = trained_so is not False
+
+    def resolved(*, table: bool | None = None, common: bool = True) -> bool:
+        tables = {"nllb-demo": ModelSettings(normalize=table)}
+        return build_catalog(Settings(models=tables, model_path=baked, normalize=common)).models["nllb-demo"].normalize
+
+    assert resolved() == expected
+    assert not resolved(common=False)
+    assert resolved(table=True, common=False)
+    assert not resolved(table=False)
+
+
 @pytest.mark.parametrize("name", ["nllb-demo", "t5-demo"])
 def test_a_plain_folder_is_served_by_its_table(baked: Path, name: str) -> None:
     """No manifest: the table says the type, the vocabulary the languages."""

@@ -67,6 +67,7 @@ def test_nllb_has_its_codes_in_place_with_and_without_tokenizer_json(oven: Oven)
     tokens = json.loads((without.folder / "shared_vocabulary.json").read_bytes())
     assert tokens[-4:] == ["zul_Latn", "<mask>", "madeupword0", "madeupword1"]
     assert tokens[-205:-3][:2] == ["ace_Arab", "ace_Latn"]
+    assert build_catalog(Settings(model_path=with_file.folder)).models["nllb"].normalize
 
 
 def _differing(one: Baked, other: Baked) -> set[str]:
@@ -81,7 +82,9 @@ def test_m2m100_speaks_flores_codes(oven: Oven) -> None:
 
     assert len(baked.report["languages"]) == 100
     assert {"eng_Latn", "zho_Hans", "nso_Latn", "bre_Latn", "fry_Latn"} < set(baked.report["languages"])
-    engine, _ = load_engine(build_catalog(Settings(model_path=baked.folder)).models["m2m100"])
+    spec = build_catalog(Settings(model_path=baked.folder)).models["m2m100"]
+    assert not spec.normalize, "M2M100 was trained on punctuation as it is"
+    engine, _ = load_engine(spec)
     answer = engine.translate(
         "Good morning.",
         source_lang="eng_Latn",
