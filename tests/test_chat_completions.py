@@ -585,7 +585,9 @@ def test_other_values_sample(server: Server, fields: dict[str, Any]) -> None:
 
 def test_hot_choices_differ(server: Server) -> None:
     """Sampling at the highest temperature finds more answers than one, and more than a beam of one could."""
-    completion = parsed(server.chat(UMBRELLA, target_lang="fra_Latn", n=8, temperature=2, beam_size=1))
+    # Of what it knows the demo model is so sure that eight draws may well be one.
+    text = "Nobody taught the model what this says."
+    completion = parsed(server.chat(text, target_lang="fra_Latn", n=8, temperature=2, beam_size=1))
 
     assert len({choice.message.content for choice in completion.choices}) > 1
 

@@ -10,7 +10,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from handler.catalog import build_catalog
-from handler.decoder import DecodingOptions
+from handler.decoding_options import DecodingOptions
 from handler.engine import Engine
 from handler.loader import load_engine
 from handler.normalizer import normalize
