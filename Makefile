@@ -11,6 +11,8 @@ TORCH := torch==2.13.0
 # SAM and the checkers of the infrastructure; checkov pins so much that it shares with nobody.
 VENV_SAM := .venv-sam
 VENV_INFRA := .venv-infra
+# Clients of the OpenAI API that the tests run; what they pin is their own affair.
+VENV_CLIENTS := .venv-clients
 # Where torch's CPU build is, which is a tenth of the size of the other; a mirror of it may stand in, or nothing at all
 # where the index that pip is set up for has that build.
 TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
@@ -43,7 +45,7 @@ bake: $(VENV_BAKE)/.made ## SOURCE=... OUTPUT=... [ARGS="--languages eng_Latn,fr
 		echo 'error: make bake SOURCE=<model id, folder or s3://bucket/prefix> OUTPUT=<folder> [ARGS="..."]' >&2; exit 2; }
 	@$(VENV_BAKE)/bin/python -m model_bake "$(SOURCE)" --output "$(OUTPUT)" $(ARGS)
 
-test: $(VENV)/.dev $(VENV)/.node $(VENV)/.emulator $(VENV_BAKE)/.test $(VENV_SAM)/.made $(VENV_INFRA)/.made ## the whole test suite with branch coverage
+test: $(VENV)/.dev $(VENV)/.node $(VENV)/.emulator $(VENV_BAKE)/.test $(VENV_SAM)/.made $(VENV_INFRA)/.made $(VENV_CLIENTS)/.made ## the whole test suite with branch coverage
 	@$(BIN)/coverage erase
 	$(BIN)/coverage run -m pytest $(ARGS)
 	@$(BIN)/coverage combine --quiet
@@ -85,10 +87,11 @@ lock: $(VENV)/.dev ## write requirements/*.txt anew from pyproject.toml
 	$(COMPILE) pyproject.toml --group bake --output-file requirements/bake.txt
 	$(COMPILE) requirements/sam.in --output-file requirements/sam.txt
 	$(COMPILE) requirements/infra.in --output-file requirements/infra.txt
+	$(COMPILE) requirements/clients.in --output-file requirements/clients.txt
 	$(COMPILE) --no-deps requirements/coverage.in --constraint requirements/dev.txt --output-file requirements/coverage.txt
 
 clean: ## remove everything that make wrote
-	rm -rf $(VENV) $(VENV_BAKE) $(VENV_SAM) $(VENV_INFRA) .aws-sam tests/node/node_modules build ctranslate2_server.egg-info .coverage* \
+	rm -rf $(VENV) $(VENV_BAKE) $(VENV_SAM) $(VENV_INFRA) $(VENV_CLIENTS) .aws-sam tests/node/node_modules build ctranslate2_server.egg-info .coverage* \
 		.hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
 
 # --- the environment --------------------------------------------------------------------------------------------------
@@ -153,6 +156,12 @@ $(VENV_INFRA)/.made: requirements/infra.txt
 	@echo "Setting up $(VENV_INFRA) with the checkers of the infrastructure ..." >&2
 	$(MAKE_VENV)
 	@$(VENV_INFRA)/bin/pip install --quiet --no-warn-script-location --require-hashes --no-deps -r requirements/infra.txt
+	@touch $@
+
+$(VENV_CLIENTS)/.made: requirements/clients.txt
+	@echo "Setting up $(VENV_CLIENTS) with clients of the OpenAI API ..." >&2
+	$(MAKE_VENV)
+	@$(VENV_CLIENTS)/bin/pip install --quiet --no-warn-script-location --require-hashes -r requirements/clients.txt
 	@touch $@
 
 # The emulator of Lambda's runtime interface: a binary that SAM carries.

@@ -1,58 +1,79 @@
-// Calls the server at argv[2] with the `openai` package and prints what came of it as one JSON object.
+// Puts OpenAI's client for Node through what tests/clients/play.py puts the others through, and lists models besides.
+// The job is JSON on standard input, the report JSON on standard output.
+import { reached, refused } from "./loopback.mjs";
+import { json } from "node:stream/consumers";
 import OpenAI from "openai";
 
-const [baseURL, apiKey] = process.argv.slice(2);
-const origins = new Set();
+const job = await json(process.stdin);
+const [text, target] = job.questions[0];
+const connected = (baseURL, apiKey = job.key) => new OpenAI({ baseURL, apiKey, maxRetries: 0, timeout: 30_000 });
+const client = connected(job.url);
+const asking = (content, fields = {}) => ({
+  model: job.model,
+  messages: [{ role: "user", content }],
+  target_lang: target,
+  ...fields,
+});
+const part = (text, finish_reason = null, usage = null) => ({
+  text,
+  finish_reason,
+  usage: usage && [usage.prompt_tokens, usage.completion_tokens],
+});
 
-// Nothing but the server under test may be reached.
-const guarded = async (url, init) => {
-  const { origin } = new URL(url instanceof Request ? url.url : url);
-  origins.add(origin);
-  if (origin !== new URL(baseURL).origin) throw new Error(`unexpected request to ${origin}`);
-  return fetch(url, init);
-};
+async function ask(content, fields, by = client) {
+  const completion = await by.chat.completions.create(asking(content, fields));
+  const [choice] = completion.choices;
+  return part(choice.message.content, choice.finish_reason, completion.usage);
+}
 
-const client = new OpenAI({ baseURL, apiKey, fetch: guarded, maxRetries: 0, timeout: 30_000 });
-const messages = [{ role: "user", content: "Where is the hotel?" }];
+async function read(content, parts, fields = {}, by = client) {
+  const streaming = { stream: true, stream_options: { include_usage: true }, ...fields };
+  for await (const chunk of await by.chat.completions.create(asking(content, streaming))) {
+    for (const choice of chunk.choices) parts.push(part(choice.delta.content ?? "", choice.finish_reason));
+    if (chunk.usage) parts.push(part("", null, chunk.usage));
+  }
+}
 
-async function failure(call) {
+// Leaving the loop is what closes the stream.
+async function leave(content) {
+  for await (const chunk of await client.chat.completions.create(asking(content, { stream: true }))) {
+    if (chunk.choices[0].delta.content) return chunk.choices[0].delta.content;
+  }
+  return "";
+}
+
+async function failure(work) {
   try {
-    await call();
+    await work;
   } catch (error) {
-    const { status, code, param, type, requestID } = error;
-    return { name: error.constructor.name, status, code, param, type, requestID };
+    const { status = null, code = null, param = null, message } = error;
+    return { name: error.constructor.name, status, code, param, message };
   }
   return null;
 }
 
-const completion = await client.chat.completions.create({
-  model: "nllb-demo",
-  messages,
-  target_lang: "fra_Latn",
-});
-const t5 = await client.chat.completions.create({
-  model: "t5-demo",
-  messages: [
-    { role: "system", content: "translate English to German:" },
-    { role: "user", content: "I have lost my umbrella in Venice." },
-  ],
-});
+const streamed = [];
+const cut = [];
+const report = {
+  plain: await ask(text),
+  streamed_error: await failure(read(job.text, streamed)),
+  streamed,
+  errors: {
+    model: await failure(ask(text, { model: "gpt-5" })),
+    language: await failure(ask(text, { target_lang: "klingon" })),
+    key: await failure(ask(text, {}, connected(job.url, "sk-wrong"))),
+    stream: await failure(read(text, [], { target_lang: "klingon" })),
+  },
+  cut_error: await failure(read(job.long, cut, {}, connected(job.hurried_url))),
+  cut,
+  left: await leave(job.long),
+  parallel: await Promise.all(
+    job.questions.map(async ([text, target_lang]) => (await ask(text, { target_lang })).text),
+  ),
+};
+
+const { data: completion, request_id: requestID } = await client.chat.completions.create(asking(text)).withResponse();
 const models = [];
 for await (const model of client.models.list()) models.push(model.id);
-const model = await client.models.retrieve("t5-demo");
-const withKey = (key) => new OpenAI({ baseURL, apiKey: key, fetch: guarded, maxRetries: 0, timeout: 30_000 });
-
-console.log(
-  JSON.stringify({
-    completion,
-    requestID: completion._request_id,
-    t5: t5.choices[0].message.content,
-    models,
-    model,
-    notFound: await failure(() => client.chat.completions.create({ model: "gpt-5", messages })),
-    badRequest: await failure(() => client.chat.completions.create({ model: "nllb-demo", messages, temperature: 3 })),
-    missingTarget: await failure(() => client.chat.completions.create({ model: "nllb-demo", messages })),
-    unauthorized: await failure(() => withKey("wrong").models.list()),
-    origins: [...origins],
-  }),
-);
+const node = { requestID, completionID: completion.id, models, model: await client.models.retrieve("t5-demo") };
+console.log(JSON.stringify({ ...report, ...node, reached: [...reached], refused: [...refused] }));
