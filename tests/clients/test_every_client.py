@@ -144,7 +144,7 @@ def test_an_error_in_a_stream_is_raised_while_reading(report: Report, name: str)
 @every_client
 def test_a_stream_can_be_left(report: Report, name: str) -> None:
     """The server notices, and works on for nobody."""
-    assert translation(HOTEL, "fra_Latn").startswith(report(name)["left"])
+    assert translation(LONG, "fra_Latn").startswith(report(name)["left"])
     assert report(name)["left"]
     assert report(name)["given_up"] == 1
 
