@@ -10,6 +10,7 @@ from fastapi.routing import _endpoint_context_cache
 from handler import __version__
 from handler.catalog import ModelSpec
 from handler.exception_handlers import add_exception_handlers
+from handler.guard import RequestGuard
 from handler.middleware import RequestMiddleware
 from handler.models import ModelManager
 from handler.openapi import openapi_document
@@ -26,7 +27,7 @@ def create_app(models: ModelManager, settings: Settings, *, cold_start: ColdStar
 
     Args:
         models: The models to serve.
-        settings: Limits, keys and ports.
+        settings: Limits, keys and what may be asked from where.
         cold_start: For the ``Server-Timing`` header of the first answer.
     """
     app = FastAPI(
@@ -49,12 +50,15 @@ def create_app(models: ModelManager, settings: Settings, *, cold_start: ColdStar
         _describe_endpoints(router)
     add_exception_handlers(app)
     app.openapi = cache(partial(openapi_document, app))  # type: ignore[method-assign] # FastAPI's documented way
+    # The last one added is outermost: every answer has its ids, and a browser may read every refusal.
     app.add_middleware(
-        RequestMiddleware,
-        api_keys=settings.api_keys,
-        max_body_bytes=settings.max_body_bytes,
-        cold_start=cold_start or ColdStart(),
+        RequestGuard, api_keys=settings.api_keys, guarded=("/v1",), max_body_bytes=settings.max_body_bytes
     )
+    if settings.cors_origins:
+        from handler.cors import CrossOrigin  # noqa: PLC0415 - for those who have browsers for clients
+
+        app.add_middleware(CrossOrigin, origins=settings.cors_origins)
+    app.add_middleware(RequestMiddleware, cold_start=cold_start or ColdStart())
     return app
 
 
