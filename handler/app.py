@@ -14,7 +14,7 @@ from handler.guard import RequestGuard
 from handler.middleware import RequestMiddleware
 from handler.models import ModelManager
 from handler.openapi import openapi_document
-from handler.routes import chat, health
+from handler.routes import chat, docs, health
 from handler.routes import models as models_routes
 from handler.schemas import ChatCompletionRequest
 from handler.settings import Settings
@@ -34,6 +34,8 @@ def create_app(models: ModelManager, settings: Settings, *, cold_start: ColdStar
         title="ctranslate2-server",
         description="OpenAI's chat completions for NLLB and T5 translation models.",
         version=__version__,
+        # FastAPI's own pages load their scripts from elsewhere, and its document is made on the event loop.
+        openapi_url=None,
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,
@@ -45,14 +47,18 @@ def create_app(models: ModelManager, settings: Settings, *, cold_start: ColdStar
     app.state.models = models
     app.state.settings = settings
     app.state.workers = {spec.id: Workers(_threads(spec), max_queued=settings.max_queued_requests) for spec in models}
-    for router in (chat.router, models_routes.router, health.router):
+    routers = [chat.router, models_routes.router, health.router]
+    if settings.docs != "off":
+        routers.append(docs.router)
+    for router in routers:
         app.include_router(router)
         _describe_endpoints(router)
     add_exception_handlers(app)
     app.openapi = cache(partial(openapi_document, app))  # type: ignore[method-assign] # FastAPI's documented way
+    guarded = ("/v1", *docs.PATHS) if settings.docs == "guarded" else ("/v1",)
     # The last one added is outermost: every answer has its ids, and a browser may read every refusal.
     app.add_middleware(
-        RequestGuard, api_keys=settings.api_keys, guarded=("/v1",), max_body_bytes=settings.max_body_bytes
+        RequestGuard, api_keys=settings.api_keys, guarded=guarded, max_body_bytes=settings.max_body_bytes
     )
     if settings.cors_origins:
         from handler.cors import CrossOrigin  # noqa: PLC0415 - for those who have browsers for clients

@@ -170,6 +170,8 @@ class Settings(BaseSettings):
 
     api_keys: Annotated[tuple[SecretStr, ...], NoDecode] = ()
     """Accepted bearer tokens; empty leaves access to IAM or the gateway. In the environment: separated by commas."""
+    docs: Literal["open", "guarded", "off"] = "open"
+    """``/docs`` and ``/openapi.json``; ``guarded`` asks for a key there, too."""
     cors_origins: Origins = ()
     """Origins whose pages may call the API from a browser; ``*`` is every one, empty is none."""
 
