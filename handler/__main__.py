@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from handler.models import ModelManager
 
 _EXIT_USAGE = 2
-_EXAMPLE_TARGETS = ("fra_Latn", "deu_Latn")
 _BACKLOG = 2048
 """Connections the kernel holds while the event loop is busy; uvicorn's own default."""
 
@@ -122,18 +121,12 @@ def _log_with(logger: "Logger") -> None:
 
 def _print_example(listening: socket.socket, models: "ModelManager", *, with_key: bool) -> None:
     """Print a request that works when it is pasted into a shell of this machine."""
+    from handler.examples import example_request  # noqa: PLC0415 - as above
+
     host, port = listening.getsockname()[:2]
     host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104 - not to listen on: to ask
     url = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
-    spec = models.default
-    text = "Where is the train station?"
-    body: dict[str, object] = {"model": spec.id}
-    if spec.family == "nllb":
-        candidates = (*_EXAMPLE_TARGETS, *spec.languages)
-        body["target_lang"] = spec.target_lang or next(code for code in candidates if code in spec.languages)
-    else:
-        text = f"translate English to German: {text}"
-    body["messages"] = [{"role": "user", "content": text}]
+    body = example_request(models.default)
     command = ["curl", f"{url}/v1/chat/completions", "-H", "content-type: application/json", "-d", json.dumps(body)]
     key = ' -H "Authorization: Bearer $API_KEY"' if with_key else ""
     names = ", ".join(f"{spec.id} (demo)" if spec.demo else spec.id for spec in models)

@@ -10,10 +10,11 @@ from fastapi.routing import _endpoint_context_cache
 from handler import __version__
 from handler.catalog import ModelSpec
 from handler.exception_handlers import add_exception_handlers
+from handler.guard import RequestGuard
 from handler.middleware import RequestMiddleware
 from handler.models import ModelManager
 from handler.openapi import openapi_document
-from handler.routes import chat, health
+from handler.routes import chat, docs, health
 from handler.routes import models as models_routes
 from handler.schemas import ChatCompletionRequest
 from handler.settings import Settings
@@ -26,13 +27,15 @@ def create_app(models: ModelManager, settings: Settings, *, cold_start: ColdStar
 
     Args:
         models: The models to serve.
-        settings: Limits, keys and ports.
+        settings: Limits, keys and what may be asked from where.
         cold_start: For the ``Server-Timing`` header of the first answer.
     """
     app = FastAPI(
         title="ctranslate2-server",
         description="OpenAI's chat completions for NLLB and T5 translation models.",
         version=__version__,
+        # FastAPI's own pages load their scripts from elsewhere, and its document is made on the event loop.
+        openapi_url=None,
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,
@@ -44,17 +47,24 @@ def create_app(models: ModelManager, settings: Settings, *, cold_start: ColdStar
     app.state.models = models
     app.state.settings = settings
     app.state.workers = {spec.id: Workers(_threads(spec), max_queued=settings.max_queued_requests) for spec in models}
-    for router in (chat.router, models_routes.router, health.router):
+    routers = [chat.router, models_routes.router, health.router]
+    if settings.docs != "off":
+        routers.append(docs.router)
+    for router in routers:
         app.include_router(router)
         _describe_endpoints(router)
     add_exception_handlers(app)
     app.openapi = cache(partial(openapi_document, app))  # type: ignore[method-assign] # FastAPI's documented way
+    guarded = ("/v1", *docs.PATHS) if settings.docs == "guarded" else ("/v1",)
+    # The last one added is outermost: every answer has its ids, and a browser may read every refusal.
     app.add_middleware(
-        RequestMiddleware,
-        api_keys=settings.api_keys,
-        max_body_bytes=settings.max_body_bytes,
-        cold_start=cold_start or ColdStart(),
+        RequestGuard, api_keys=settings.api_keys, guarded=guarded, max_body_bytes=settings.max_body_bytes
     )
+    if settings.cors_origins:
+        from handler.cors import CrossOrigin  # noqa: PLC0415 - for those who have browsers for clients
+
+        app.add_middleware(CrossOrigin, origins=settings.cors_origins)
+    app.add_middleware(RequestMiddleware, cold_start=cold_start or ColdStart())
     return app
 
 

@@ -17,6 +17,7 @@
         ├── MissingTargetLanguageError   400 missing_target_language
         ├── UnsupportedLanguageError     400 unsupported_language
         ├── UnsupportedValueError        400 unsupported_value
+        ├── CrossOriginError             400 cross_origin_refused
         ├── AuthenticationError          401 invalid_api_key
         ├── ModelNotFoundError           404 model_not_found
         ├── RouteNotFoundError           404 unknown_url
@@ -173,6 +174,15 @@ class UnsupportedValueError(InvalidRequestError):
     """A parameter is well formed and asks for something the service does not do."""
 
     code = "unsupported_value"
+
+
+class CrossOriginError(InvalidRequestError):
+    """A browser asks on behalf of a page that may not call this server, or not so."""
+
+    code = "cross_origin_refused"
+
+    def __init__(self, what: str) -> None:
+        super().__init__(f"The {what} of this cross-origin request is not allowed; see the setting 'cors_origins'.")
 
 
 class AuthenticationError(InvalidRequestError):

@@ -4,10 +4,12 @@ Built once by the composition root and passed down; nothing else reads the envir
 """
 
 import json
+import re
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar, get_args, get_origin
 
 from pydantic import (
+    AfterValidator,
     BaseModel,
     BeforeValidator,
     ConfigDict,
@@ -59,7 +61,23 @@ def _split_list(value: object) -> object:
     return [item.strip() for item in value.split(",") if item.strip()]
 
 
+_ORIGIN = r"\*|null|[a-z][a-z0-9+.-]*://[^/?#@,\s]+"
+"""An origin as browsers send it (Fetch standard, "Origin header"), or every one."""
+
+
+def _browser_origins(value: tuple[str, ...]) -> tuple[str, ...]:
+    """Spell origins as browsers do, and refuse what none would ever send: the address of a page, a bare host."""
+    origins = tuple(map(str.lower, value))
+    if not all(re.fullmatch(_ORIGIN, origin) for origin in origins):
+        message = (
+            "an origin has a scheme and no path: 'https://app.example.com', 'http://localhost:3000'; or '*' for all"
+        )
+        raise ValueError(message)
+    return origins
+
+
 CommaSeparated = BeforeValidator(_split_list)
+Origins = Annotated[tuple[str, ...], NoDecode, CommaSeparated, AfterValidator(_browser_origins)]
 DeviceIndices = Annotated[tuple[NonNegativeInt, ...], NoDecode, CommaSeparated, Field(min_length=1)]
 RepetitionPenalty = Annotated[float, Field(ge=0.01, le=10)]
 Threads = Annotated[PositiveInt, Field(le=MOST_THREADS)]
@@ -152,6 +170,10 @@ class Settings(BaseSettings):
 
     api_keys: Annotated[tuple[SecretStr, ...], NoDecode] = ()
     """Accepted bearer tokens; empty leaves access to IAM or the gateway. In the environment: separated by commas."""
+    docs: Literal["open", "guarded", "off"] = "open"
+    """``/docs`` and ``/openapi.json``; ``guarded`` asks for a key there, too."""
+    cors_origins: Origins = ()
+    """Origins whose pages may call the API from a browser; ``*`` is every one, empty is none."""
 
     server_host: Annotated[str, Field(min_length=1)] = "127.0.0.1"
     server_port: Annotated[int, Field(ge=0, le=65_535)] = 8000

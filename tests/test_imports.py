@@ -6,6 +6,8 @@ from conftest import run_python
 BAKE_TIME = {"torch", "transformers", "huggingface_hub", "ctranslate2.converters", "ctranslate2.specs"}
 # Powertools imports the bare package botocore to see whether it is there (0.5 ms); its modules are what costs.
 NEVER_AT_START = BAKE_TIME | {"boto3", "botocore.session", "botocore.loaders", "numpy", "openai", "uvicorn"}
+# What /docs and browsers need, for those who have them.
+NEVER_AT_START |= {"fastapi_swagger", "handler.swagger_ui", "handler.examples", "starlette.middleware.cors"}
 WEB = {"fastapi", "starlette", "mangum", "uvicorn"}
 
 

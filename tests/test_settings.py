@@ -83,6 +83,21 @@ def test_lists_may_be_given_with_commas_or_as_json(value: str, expected: tuple[i
     assert load_settings(environ={"DEVICE_INDICES": value}).settings.device_indices == expected
 
 
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        ("https://App.example.com, http://localhost:3000", ("https://app.example.com", "http://localhost:3000")),
+        ('["*"]', ("*",)),
+        ("null,chrome-extension://abc", ("null", "chrome-extension://abc")),
+        ("", ()),
+    ],
+    ids=["commas", "json", "others", "empty"],
+)
+def test_origins_are_spelled_as_browsers_do(value: str, expected: tuple[str, ...]) -> None:
+    """Case does not tell hosts apart, and a browser sends lower case."""
+    assert load_settings(environ={"CORS_ORIGINS": value}).settings.cors_origins == expected
+
+
 def test_the_names_people_know_work(tmp_path: Path) -> None:
     """Variables and keys that configurations of such servers use."""
     environ = {"MODEL_PATH": "/m", "SERVER_HOST": "0.0.0.0", "SERVER_PORT": "9", "LOG_LEVEL": "debug"}  # noqa: S104
@@ -171,6 +186,14 @@ def test_show_config_masks_secrets_and_names_origins() -> None:
             "", {"MODELS__A__BOGUS": "1"}, {}, ["environment variable MODELS__A__BOGUS", "unknown"], id="env key"
         ),
         pytest.param("", {}, {"server_port": "x"}, ["--port", "'x'"], id="flag"),
+        pytest.param(
+            "",
+            {"CORS_ORIGINS": "https://a.example/app"},
+            {},
+            ["environment variable CORS_ORIGINS", "'https://a.example/app'", "no path"],
+            id="page",
+        ),
+        pytest.param('cors_origins = ["a.example"]', {}, {}, ["cors_origins", "a.example", "scheme"], id="host"),
         pytest.param('api_keys = "a,b"\nlog_level = "loud"', {}, {}, ["log_level", "'LOUD'", "DEBUG"], id="log level"),
     ],
 )

@@ -35,6 +35,7 @@ _Running = asyncio.Task[tuple[Engine, Translation]]
 
 @router.post(
     "/completions",
+    operation_id="createChatCompletion",
     openapi_extra=operation(
         ChatCompletion,
         *(400, 401, 404, 413, 415, 429, 500, 503, 504),

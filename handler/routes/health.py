@@ -13,21 +13,21 @@ router = APIRouter(tags=["Health"])
 
 
 @router.head("/health/live", include_in_schema=False)
-@router.get("/health/live", openapi_extra=operation(Health))
+@router.get("/health/live", operation_id="live", openapi_extra=operation(Health))
 async def live() -> JSONResponse:
     """Tell that the process answers."""
     return JSONResponse({"status": "ok", "models": {}})
 
 
 @router.head("/health", include_in_schema=False)
-@router.get("/health", openapi_extra=operation(Health))
+@router.get("/health", operation_id="health", openapi_extra=operation(Health))
 async def health(models: ModelsDependency) -> JSONResponse:
     """Tell that the process answers, and how far each model is."""
     return JSONResponse(_health(models))
 
 
 @router.head("/health/ready", include_in_schema=False)
-@router.get("/health/ready", openapi_extra=operation(Health, 503, other=Health))
+@router.get("/health/ready", operation_id="ready", openapi_extra=operation(Health, 503, other=Health))
 async def ready(models: ModelsDependency) -> JSONResponse:
     """Answer 200 once every startup model is loaded and, where that is done, warm, and 503 before."""
     body = _health(models)

@@ -15,14 +15,14 @@ router = APIRouter(prefix="/v1/models", tags=["Models"])
 _OWNER = "ctranslate2-server"
 
 
-@router.get("", openapi_extra=operation(ModelList, 401))
+@router.get("", operation_id="listModels", openapi_extra=operation(ModelList, 401, 500))
 async def list_models(models: ModelsDependency) -> JSONResponse:
     """List the models, the default one first."""
     specs = sorted(models, key=lambda spec: spec.id != models.default.id)
     return JSONResponse({"object": "list", "data": [_describe(spec, spec.id, models) for spec in specs]})
 
 
-@router.get("/{model:path}", openapi_extra=operation(Model, 401, 404))
+@router.get("/{model:path}", operation_id="retrieveModel", openapi_extra=operation(Model, 401, 404, 500))
 async def retrieve_model(model: str, models: ModelsDependency) -> JSONResponse:
     """Describe one model, by its id or an alias."""
     return JSONResponse(_describe(models.get(model), model, models))

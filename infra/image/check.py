@@ -1,4 +1,4 @@
-"""Translate with what was trimmed, through the function itself: an image whose libraries do not work is not built."""
+"""Ask the function itself, with what was trimmed: an image whose libraries do not work is not built."""
 
 import json
 import sys
@@ -16,12 +16,14 @@ QUESTIONS: tuple[dict[str, Any], ...] = (
     {"model": "nllb-demo", "content": "Where is the train station?", "fields": {"target_lang": "fra_Latn"}},
     {"model": "t5-demo", "content": "translate English to German: Where is the train station?", "fields": {}},
 )
+DOCUMENTATION = "/docs/swagger-ui-bundle.js"
+"""Comes out of a package that nothing imports."""
 ANSWERS = ("Où est la gare ?", "Wo ist der Bahnhof?")
 OK = 200
 
 
 def main() -> int:
-    """Ask both embedded models; the language of the text is detected."""
+    """Ask both embedded models, whose texts' language is detected, and for the documentation."""
     from handler.aws_lambda import lambda_handler  # noqa: PLC0415 - loads the models
 
     for question, expected in zip(QUESTIONS, ANSWERS, strict=True):
@@ -35,6 +37,11 @@ def main() -> int:
         if content != expected:
             print(f"error: {question['model']} answers {content!r} and not {expected!r}", file=sys.stderr)
             return 1
+    http = {"method": "GET", "path": DOCUMENTATION, "sourceIp": "192.0.2.1"}
+    response = lambda_handler(EVENT | {"rawPath": DOCUMENTATION, "requestContext": {"http": http}}, None)
+    if response["statusCode"] != OK:
+        print(f"error: {DOCUMENTATION}: {response['statusCode']}: {response['body']}", file=sys.stderr)
+        return 1
     return 0
 
 

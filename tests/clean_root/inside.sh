@@ -65,6 +65,11 @@ echo "  stopped"
 
 # --- make test --------------------------------------------------------------------------------------------------------
 
+echo "+ apt-get install chromium"
+log=/prove/chromium.log
+{ apt-get update && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends chromium; } \
+  >"$log" 2>&1 </dev/null || fail "the browser that README.md names cannot be installed"
+
 echo "+ make test"
 log=/prove/test.log
 start=$SECONDS

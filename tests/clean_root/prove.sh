@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Proves that `git clone`, `make run` and `make test` work on a machine that has git, make and Python, and no more.
+# Proves that `git clone` and `make run` work on a machine that has git, make and Python and no more, and `make test` once
+# it has Chromium, too.
 #
 # usage: prove.sh [WORK_FOLDER [REPOSITORY]]
 #
