@@ -130,8 +130,9 @@ def _print_example(listening: socket.socket, models: "ModelManager", *, with_key
     command = ["curl", f"{url}/v1/chat/completions", "-H", "content-type: application/json", "-d", json.dumps(body)]
     key = ' -H "Authorization: Bearer $API_KEY"' if with_key else ""
     names = ", ".join(f"{spec.id} (demo)" if spec.demo else spec.id for spec in models)
-    print(f"Serving {names} on {url}", file=sys.stderr)
-    print("Try:", shlex.join(command) + key, sep="\n", file=sys.stderr, flush=True)
+    # In one piece: the log of a model that is being loaded goes to the same terminal.
+    sys.stderr.write(f"Serving {names} on {url}\nTry:\n{shlex.join(command)}{key}\n")
+    sys.stderr.flush()
 
 
 if __name__ == "__main__":
