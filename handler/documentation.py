@@ -27,7 +27,7 @@ def operation(
         errors: Statuses of the other answers.
         body: Of the request.
         other: Body of the other answers, unless that is the error object.
-        events: Data of the events of a streamed 200.
+        events: Data of the events of a streamed 200, all but the last.
     """
     statuses = {200: answer} | dict.fromkeys(errors, other or ErrorResponse)
     extra: dict[str, Any] = {
@@ -37,11 +37,25 @@ def operation(
         }
     }
     if events is not None:
-        extra["responses"]["200"]["content"] |= _content(events, "text/event-stream")["content"]
+        extra["responses"]["200"]["content"]["text/event-stream"] = {"itemSchema": _event(events, ErrorResponse)}
     if body is not None:
         extra["requestBody"] = {"required": True, **_content(body)}
     return extra
 
 
-def _content(model: type[BaseModel], media_type: str = "application/json") -> dict[str, Any]:
-    return {"content": {media_type: {"schema": {"$ref": SCHEMA.format(model=model.__name__)}}}}
+def _content(model: type[BaseModel]) -> dict[str, Any]:
+    return {"content": {"application/json": {"schema": _reference(model)}}}
+
+
+def _event(*models: type[BaseModel]) -> dict[str, Any]:
+    """Describe one event as OpenAPI 3.2 does ("Sequential Media Types"), and FastAPI in 3.1, too."""
+    data = {
+        "type": "string",
+        "contentMediaType": "application/json",
+        "contentSchema": {"anyOf": [_reference(model) for model in models]},
+    }
+    return {"type": "object", "properties": {"data": {"anyOf": [data, {"const": "[DONE]"}]}}, "required": ["data"]}
+
+
+def _reference(model: type[BaseModel]) -> dict[str, Any]:
+    return {"$ref": SCHEMA.format(model=model.__name__)}

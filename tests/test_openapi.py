@@ -48,3 +48,23 @@ def test_no_422_is_promised(document: dict[str, Any]) -> None:
 
     assert "422" not in statuses
     assert {"200", "400", "401", "404", "413", "415", "429", "500", "503"} <= statuses
+
+
+def test_what_the_code_checks_beside_types_is_in_the_schema(document: dict[str, Any]) -> None:
+    """Numbers of keys, and members that a type asks for."""
+    schemas = document["components"]["schemas"]
+    properties = schemas["ChatCompletionRequest"]["properties"]
+
+    assert [properties[name]["anyOf"][0]["maxProperties"] for name in ("metadata", "logit_bias")] == [16, 1024]
+    assert [form["required"] for form in schemas["ContentPart"]["anyOf"]] == [["text"], ["refusal"]]
+    assert [form["required"] for form in schemas["Tool"]["anyOf"]] == [["function"], ["custom"]]
+
+
+def test_the_events_of_a_stream_are_documented(document: dict[str, Any]) -> None:
+    """Their data is a chunk or an error in JSON, and at the end a word that is none."""
+    content = document["paths"]["/v1/chat/completions"]["post"]["responses"]["200"]["content"]
+    data, end = content["text/event-stream"]["itemSchema"]["properties"]["data"]["anyOf"]
+
+    models = [reference["$ref"].rpartition("/")[2] for reference in data["contentSchema"]["anyOf"]]
+    assert models == ["ChatCompletionChunk", "ErrorResponse"]
+    assert end == {"const": "[DONE]"}
