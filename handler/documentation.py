@@ -11,6 +11,8 @@ from pydantic import BaseModel
 from handler.schemas import ErrorResponse
 
 SCHEMA = "#/components/schemas/{model}"
+ITEM_SCHEMA = "x-itemSchema"
+"""Of one event of a stream: ``itemSchema`` in OpenAPI 3.2, and in 3.1, which has none, an extension."""
 
 
 def operation(
@@ -27,7 +29,7 @@ def operation(
         errors: Statuses of the other answers.
         body: Of the request.
         other: Body of the other answers, unless that is the error object.
-        events: Data of the events of a streamed 200.
+        events: Data of the events of a streamed 200, all but the last.
     """
     statuses = {200: answer} | dict.fromkeys(errors, other or ErrorResponse)
     extra: dict[str, Any] = {
@@ -37,11 +39,26 @@ def operation(
         }
     }
     if events is not None:
-        extra["responses"]["200"]["content"] |= _content(events, "text/event-stream")["content"]
+        stream = {"schema": {"type": "string"}, ITEM_SCHEMA: _event(events, ErrorResponse)}
+        extra["responses"]["200"]["content"]["text/event-stream"] = stream
     if body is not None:
         extra["requestBody"] = {"required": True, **_content(body)}
     return extra
 
 
-def _content(model: type[BaseModel], media_type: str = "application/json") -> dict[str, Any]:
-    return {"content": {media_type: {"schema": {"$ref": SCHEMA.format(model=model.__name__)}}}}
+def _content(model: type[BaseModel]) -> dict[str, Any]:
+    return {"content": {"application/json": {"schema": _reference(model)}}}
+
+
+def _event(*models: type[BaseModel]) -> dict[str, Any]:
+    """Describe one event as OpenAPI 3.2 does ("Sequential Media Types")."""
+    data = {
+        "type": "string",
+        "contentMediaType": "application/json",
+        "contentSchema": {"anyOf": [_reference(model) for model in models]},
+    }
+    return {"type": "object", "properties": {"data": {"anyOf": [data, {"const": "[DONE]"}]}}, "required": ["data"]}
+
+
+def _reference(model: type[BaseModel]) -> dict[str, Any]:
+    return {"$ref": SCHEMA.format(model=model.__name__)}

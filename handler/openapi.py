@@ -6,6 +6,7 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
 from handler.documentation import SCHEMA
+from handler.event_stream import event
 from handler.lean_imports import complete_openapi
 from handler.schemas import (
     ChatCompletion,
@@ -108,7 +109,7 @@ def _add_examples(paths: dict[str, Any], app: FastAPI) -> None:
     chat["requestBody"]["content"][_JSON]["examples"] = examples.requests(models)
     answers = chat["responses"]["200"]["content"]
     answers[_JSON]["example"] = examples.completion(models.default)
-    answers[_EVENTS]["example"] = examples.chunk(models.default)
+    answers[_EVENTS]["example"] = event(examples.chunk(models.default)).decode()
     [model] = paths["/v1/models/{model}"]["get"]["parameters"]
     model["description"] = "Id or alias; it may hold slashes."
     model["example"] = models.default.id

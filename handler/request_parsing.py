@@ -117,7 +117,9 @@ def _param(location: tuple[int | str, ...]) -> str:
         if isinstance(part, int):
             text += f"[{part}]"
         elif part not in UNION_TAGS:
-            text += f".{part}" if text else part
+            # A key may hold anything; a message is one line.
+            name = part if part.isprintable() else repr(part)[1:-1]
+            text += f".{name}" if text else name
     return text[:_MAX_PARAM_CHARS]
 
 

@@ -43,6 +43,15 @@ class _TypedMember(Protocol):
 _Typed = TypeVar("_Typed", bound=_TypedMember)
 
 
+def _member_named_by_type(**members: str) -> ConfigDict:
+    """Tell the schema what :func:`_require_member_named_by_type` checks; ``members`` have their JSON types."""
+    forms: list[Any] = [
+        {"properties": {"type": {"const": name}, name: {"type": kind}}, "required": [name]}
+        for name, kind in members.items()
+    ]
+    return ConfigDict(json_schema_extra={"anyOf": forms})
+
+
 def _require_member_named_by_type(value: _Typed) -> _Typed:
     """Check an object whose ``type`` names the member that holds the rest, as OpenAI's parts and tools do."""
     if getattr(value, value.type) is None:
@@ -53,6 +62,8 @@ def _require_member_named_by_type(value: _Typed) -> _Typed:
 
 class ContentPart(_Request):
     """A part of a message: text, with languages in TranslateGemma's form if they are named here."""
+
+    model_config = _member_named_by_type(text="string", refusal="string")
 
     type: Literal["text", "refusal"]
     text: str | None = None
@@ -117,6 +128,8 @@ class FunctionDefinition(_Request):
 class Tool(_Request):
     """A tool that no translation model will call."""
 
+    model_config = _member_named_by_type(function="object", custom="object")
+
     type: Literal["function", "custom"]
     function: FunctionDefinition | None = None
     custom: JsonObject | None = None
@@ -153,6 +166,11 @@ def _at_most(limit: int) -> BeforeValidator:
     return BeforeValidator(check)
 
 
+def _told_at_most(limit: int) -> Any:  # noqa: ANN401 - what pydantic says a field is
+    """Tell the schema what :func:`_at_most` checks."""
+    return Field(json_schema_extra={"maxProperties": limit})
+
+
 Penalty = Annotated[Fraction, Field(ge=-2, le=2)]
 PositiveCount = Annotated[StrictInt, Field(ge=1)]
 
@@ -167,11 +185,11 @@ class ChatCompletionRequest(_Request):
     frequency_penalty: Penalty | None = None
     function_call: ToolChoice | None = None
     functions: Annotated[list[JsonObject], Field(fail_fast=True)] | None = None
-    logit_bias: Annotated[dict[str, Bias], _at_most(1024)] | None = None
+    logit_bias: Annotated[dict[str, Bias], _at_most(1024), _told_at_most(1024)] | None = None
     logprobs: bool | None = None
     max_completion_tokens: PositiveCount | None = None
     max_tokens: PositiveCount | None = None
-    metadata: Annotated[Metadata, _at_most(16)] | None = None
+    metadata: Annotated[Metadata, _at_most(16), _told_at_most(16)] | None = None
     modalities: Annotated[list[Literal["text", "audio"]], Field(fail_fast=True)] | None = None
     n: PositiveCount | None = None
     parallel_tool_calls: bool | None = None

@@ -94,12 +94,18 @@ class T5Tokenizer:
         return [*self._tokens(text), EOS]
 
     def _tokens(self, text: str) -> Iterator[str]:
+        if self._sentinel_prefix:
+            yield from self._pieces.encode(text)
+            return
         end = 0
         for match in _SENTINEL.finditer(text):
-            yield from self._pieces.encode(text[end : match.start()])
-            yield self._sentinel_prefix + match.group()
+            # A sentinel takes the white space beside it, also what SentencePiece does not know for that, as it does in
+            # transformers.
+            before = text[end : match.start()].rstrip()
+            yield from self._pieces.encode(before.lstrip() if end else before)
+            yield match.group()
             end = match.end()
-        yield from self._pieces.encode(text[end:])
+        yield from self._pieces.encode(text[end:].lstrip() if end else text)
 
     def decode(self, tokens: Sequence[str]) -> str:
         """Return the text of ``tokens``, control tokens left out and sentinels spelled out."""

@@ -197,6 +197,7 @@ CASES = {
     "logit-bias-300": Case(fields(logit_bias={"50256": 300}), "logit_bias.50256"),
     "logit-bias-below": Case(fields(logit_bias={"50256": -101}), "logit_bias.50256"),
     "metadata-of-number": Case(fields(metadata={"key": 1}), "metadata.key"),
+    "metadata-key-with-a-break": Case(fields(metadata={"a\nb": 1}), "metadata.a\\nb"),
     "tools-of-number": Case(fields(tools=[5]), "tools[0]"),
     # What is well formed and not offered.
     "logprobs-streamed": Case(fields(logprobs=True, stream=True), "logprobs", UNSUPPORTED),
@@ -444,7 +445,7 @@ def assert_refused(answer: Answer, *, status: int, param: str | None, code: str 
     assert set(error) == {"message", "type", "param", "code"}
     assert (error["param"], error["code"]) == (param, code)
     assert error["type"] == "invalid_request_error"
-    assert error["message"]
+    assert len(error["message"].splitlines()) == 1
     assert not re.search(r"Traceback|File \"|\.py\b|site-packages|/home/|/opt/|errors\.pydantic", error["message"])
     return str(error["message"])
 

@@ -16,6 +16,7 @@ from test_health import damage, folder_of, wait_until
 
 from handler.app import create_app
 from handler.catalog import build_catalog
+from handler.documentation import ITEM_SCHEMA
 from handler.examples import requests
 from handler.models import ModelManager
 from handler.schemas import ChatCompletionRequest
@@ -168,8 +169,9 @@ def test_every_example_of_a_request_runs(server: Server, document: Any, name: st
     if media_type == EVENTS:
         *events, done = answer.body.decode().removesuffix("\n\n").split("\n\n")
         assert done == "data: [DONE]"
+        chunk = content[EVENTS][ITEM_SCHEMA]["properties"]["data"]["anyOf"][0]["contentSchema"]
         for event in events:
-            assert_valid(document, content[EVENTS]["schema"], json.loads(event.removeprefix("data: ")))
+            assert_valid(document, chunk, json.loads(event.removeprefix("data: ")))
     else:
         assert_valid(document, content[JSON]["schema"], answer.json())
         content = answer.json()["choices"][0]["message"]["content"]
@@ -322,3 +324,23 @@ def test_documented_failures_happen_as_documented(
         assert {**got, "message": None} == {**expected, "message": None}
         if example != "malformed_json":
             assert re.sub(r"\d+", "0", got["message"]) == re.sub(r"\d+", "0", expected["message"])
+
+
+def test_what_the_code_checks_beside_types_is_in_the_schema(document: Any) -> None:
+    """Numbers of keys, and members that a type asks for."""
+    schemas = document["components"]["schemas"]
+    properties = schemas["ChatCompletionRequest"]["properties"]
+
+    assert [properties[name]["anyOf"][0]["maxProperties"] for name in ("metadata", "logit_bias")] == [16, 1024]
+    assert [form["required"] for form in schemas["ContentPart"]["anyOf"]] == [["text"], ["refusal"]]
+    assert [form["required"] for form in schemas["Tool"]["anyOf"]] == [["function"], ["custom"]]
+
+
+def test_the_events_of_a_stream_are_documented(document: Any) -> None:
+    """Their data is a chunk or an error in JSON, and at the end a word that is none."""
+    content = document["paths"]["/v1/chat/completions"]["post"]["responses"]["200"]["content"]
+    data, end = content[EVENTS][ITEM_SCHEMA]["properties"]["data"]["anyOf"]
+
+    models = [reference["$ref"].rpartition("/")[2] for reference in data["contentSchema"]["anyOf"]]
+    assert models == ["ChatCompletionChunk", "ErrorResponse"]
+    assert end == {"const": "[DONE]"}

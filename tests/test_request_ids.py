@@ -287,3 +287,45 @@ def test_ids_of_concurrent_requests_are_not_mixed(server: Server) -> None:
             assert line["target_lang"] == ("fra_Latn", "deu_Latn", "spa_Latn")[number % 3]
             prompts.add(usage["prompt_tokens"])
     assert len(prompts) == 25
+
+
+def test_no_line_of_a_request_holds_anything_of_another(verbose: Server) -> None:
+    """Fifty at once, streams, whole answers and refusals, each with a word of its own in its text, its id and its path.
+
+    With texts in the log every line of a request tells which it is, not only in its id.
+    """
+    run = uuid.uuid4().hex[:12]
+    words = [f"{run}z{number}z" for number in range(50)]
+
+    def ask(word: str) -> Answer:
+        number = words.index(word)
+        headers = {"x-request-id": f"id-{word}", "authorization": f"Bearer {KEY}"}
+        if number % 5 == 4:
+            return verbose.request("GET", f"/v1/models/{word}", headers=headers)
+        body = {
+            "messages": [{"role": "user", "content": f"{word}\n{HOTEL}\n{HOTEL}\n{HOTEL}"}],
+            "target_lang": f"unknown {word}" if number % 5 == 3 else "fra_Latn",
+            "stream": number % 2 == 0,
+            "max_tokens": 60,
+        }
+        return verbose.request("POST", CHAT, body, headers)
+
+    with ThreadPoolExecutor(50) as pool:
+        answers = dict(zip(words, pool.map(ask, words), strict=True))
+
+    assert {word: ids_of(answer) for word, answer in answers.items()} == {word: f"id-{word}" for word in words}
+    assert [answer.status for answer in answers.values()] == [200, 200, 200, 400, 404] * 10
+    streams = [
+        answer.body.decode() for answer in answers.values() if "text/event-stream" in answer.headers["content-type"]
+    ]
+    assert len(streams) == 15
+    assert len({body.partition('"id":')[2].partition(",")[0] for body in streams}) == 15
+    log_lines(verbose, {f"id-{word}" for word in words})
+    for line in verbose.log_lines():
+        found = {word for word in words if word in json.dumps(line)}
+        if line.get("correlation_id", "").removeprefix("id-") in words:
+            assert found == {line["correlation_id"].removeprefix("id-")}
+            if line["status"] == 200:
+                assert line["source_text"].startswith(line["correlation_id"].removeprefix("id-"))
+        else:
+            assert not found

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from sentencepiece import SentencePieceTrainer
+from odd_text import CONTROL_TOKENS, LANGUAGE_CODES, NO_SENTINELS, odd_texts
+from sentencepiece import SentencePieceProcessor, SentencePieceTrainer
 
 from handler.settings import DEMO_MODELS
 from handler.tokenizer import NllbTokenizer, T5Tokenizer, load_tokenizer
@@ -73,6 +74,23 @@ def test_no_text_becomes_a_control_token(text: str) -> None:
 
     assert not (CONTROL - {"<unk>"}) & set(nllb[1:-1])
     assert not (CONTROL - {"<unk>"}) & set(t5[:-1])
+
+
+@pytest.mark.parametrize("family", ["nllb", "t5"])
+def test_no_text_with_control_tokens_in_it_becomes_one(family: str) -> None:
+    """A thousand texts of control tokens, codes and odd characters: all they become is pieces, and unknown ones."""
+    folder = DEMO_MODELS / f"{family}-demo"
+    tokenizer: NllbTokenizer | T5Tokenizer = NLLB if family == "nllb" else T5
+    path = folder / ("sentencepiece.bpe.model" if family == "nllb" else "spiece.model")
+    processor = SentencePieceProcessor(model_file=str(path))
+    # The rest of the vocabulary, codes and sentinels and all, is nothing that a text may become.
+    pieces = {processor.id_to_piece(i) for i in range(processor.get_piece_size()) if not processor.is_control(i)}
+    texts = odd_texts(1000, typed=(*CONTROL_TOKENS, *LANGUAGE_CODES, *NO_SENTINELS))
+
+    for text in texts:
+        tokens = tokenizer.encode(text, "eng_Latn")[family == "nllb" : -1]
+
+        assert set(tokens) <= pieces, text
 
 
 def test_sentinels_are_t5s_alone() -> None:

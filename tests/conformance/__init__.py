@@ -1,0 +1,1 @@
+"""The server held to its own OpenAPI document."""
