@@ -11,8 +11,6 @@ from pydantic import BaseModel
 from handler.schemas import ErrorResponse
 
 SCHEMA = "#/components/schemas/{model}"
-ITEM_SCHEMA = "x-itemSchema"
-"""Of one event of a stream: ``itemSchema`` in OpenAPI 3.2, and in 3.1, which has none, an extension."""
 
 
 def operation(
@@ -39,8 +37,7 @@ def operation(
         }
     }
     if events is not None:
-        stream = {"schema": {"type": "string"}, ITEM_SCHEMA: _event(events, ErrorResponse)}
-        extra["responses"]["200"]["content"]["text/event-stream"] = stream
+        extra["responses"]["200"]["content"]["text/event-stream"] = {"schema": _event(events, ErrorResponse)}
     if body is not None:
         extra["requestBody"] = {"required": True, **_content(body)}
     return extra
@@ -51,7 +48,7 @@ def _content(model: type[BaseModel]) -> dict[str, Any]:
 
 
 def _event(*models: type[BaseModel]) -> dict[str, Any]:
-    """Describe one event as OpenAPI 3.2 does ("Sequential Media Types")."""
+    """Describe one event; OpenAPI 3.2 calls that ``itemSchema``, and 3.1 has no other word than ``schema``."""
     data = {
         "type": "string",
         "contentMediaType": "application/json",

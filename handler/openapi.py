@@ -1,12 +1,12 @@
 """The OpenAPI document: FastAPI's, with what it cannot know. Made when it is first asked for."""
 
+import json
 from typing import Any
 
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
 from handler.documentation import SCHEMA
-from handler.event_stream import event
 from handler.lean_imports import complete_openapi
 from handler.schemas import (
     ChatCompletion,
@@ -109,7 +109,7 @@ def _add_examples(paths: dict[str, Any], app: FastAPI) -> None:
     chat["requestBody"]["content"][_JSON]["examples"] = examples.requests(models)
     answers = chat["responses"]["200"]["content"]
     answers[_JSON]["example"] = examples.completion(models.default)
-    answers[_EVENTS]["example"] = event(examples.chunk(models.default)).decode()
+    answers[_EVENTS]["example"] = {"data": json.dumps(examples.chunk(models.default), ensure_ascii=False)}
     [model] = paths["/v1/models/{model}"]["get"]["parameters"]
     model["description"] = "Id or alias; it may hold slashes."
     model["example"] = models.default.id

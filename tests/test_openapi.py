@@ -16,7 +16,6 @@ from test_health import damage, folder_of, wait_until
 
 from handler.app import create_app
 from handler.catalog import build_catalog
-from handler.documentation import ITEM_SCHEMA
 from handler.examples import requests
 from handler.models import ModelManager
 from handler.schemas import ChatCompletionRequest
@@ -169,7 +168,7 @@ def test_every_example_of_a_request_runs(server: Server, document: Any, name: st
     if media_type == EVENTS:
         *events, done = answer.body.decode().removesuffix("\n\n").split("\n\n")
         assert done == "data: [DONE]"
-        chunk = content[EVENTS][ITEM_SCHEMA]["properties"]["data"]["anyOf"][0]["contentSchema"]
+        chunk = content[EVENTS]["schema"]["properties"]["data"]["anyOf"][0]["contentSchema"]
         for event in events:
             assert_valid(document, chunk, json.loads(event.removeprefix("data: ")))
     else:
@@ -339,7 +338,7 @@ def test_what_the_code_checks_beside_types_is_in_the_schema(document: Any) -> No
 def test_the_events_of_a_stream_are_documented(document: Any) -> None:
     """Their data is a chunk or an error in JSON, and at the end a word that is none."""
     content = document["paths"]["/v1/chat/completions"]["post"]["responses"]["200"]["content"]
-    data, end = content[EVENTS][ITEM_SCHEMA]["properties"]["data"]["anyOf"]
+    data, end = content[EVENTS]["schema"]["properties"]["data"]["anyOf"]
 
     models = [reference["$ref"].rpartition("/")[2] for reference in data["contentSchema"]["anyOf"]]
     assert models == ["ChatCompletionChunk", "ErrorResponse"]
