@@ -29,7 +29,8 @@ unexport PYTHONPATH
 
 .DEFAULT_GOAL := help
 ARGS ?=
-.PHONY: help run test test-containers check check-infra bake bench-start bench-bake bench-cold format lock clean
+.PHONY: help run test test-containers check check-infra bake bench-start bench-bake bench-cold \
+	bench-document bench-http fuzz fuzz-api format lock clean
 .DELETE_ON_ERROR:
 # Two installations into one environment would disturb each other.
 .NOTPARALLEL:
@@ -71,6 +72,20 @@ bench-bake: $(VENV)/.dev ## size, load time, memory and decode CPU of NLLB-600M'
 
 bench-cold: $(VENV)/.dev ## cold starts of the Lambda image beside the bare engine's and a tutorial's way; needs Docker, or root to start it
 	@PYTHONPATH=tests/bench $(BIN)/python -m cold $(ARGS)
+
+bench-document: $(VENV)/.dev ## CPU of a document of 300 sentences in one request, beside 300 requests; at most a quarter
+	@PYTHONPATH=tests $(BIN)/python tests/bench/document.py $(ARGS)
+
+bench-http: $(VENV)/.dev ## what the HTTP path adds to a warm translation: the Lambda handler and uvicorn beside the bare engine
+	@PYTHONPATH=tests $(BIN)/python tests/bench/overhead.py $(ARGS)
+
+SECONDS := 600
+fuzz: $(VENV)/.dev ## SECONDS=600: random and mutated input for everything that reads what a client sends
+	@$(BIN)/python tests/fuzz.py --seconds $(SECONDS) $(ARGS)
+
+EXAMPLES := 1000
+fuzz-api: $(VENV)/.dev ## EXAMPLES=1000 of each operation: a server held to its /openapi.json by schemathesis
+	@PYTHONPATH=tests $(BIN)/python -m conformance.run --examples $(EXAMPLES) $(ARGS)
 
 format: $(VENV)/.dev ## rewrite the code in the house's format
 	$(BIN)/ruff format

@@ -42,11 +42,12 @@ class RuntimeApi:
         self.address = f"127.0.0.1:{self._server.getsockname()[1]}"
         Thread(target=self._accept, name="runtime-api", daemon=True).start()
 
-    def expect(self, events: Sequence[Mapping[str, Any]]) -> None:
-        """Hand out ``events`` to the next process."""
+    def expect(self, events: Sequence[Mapping[str, Any]]) -> Exchange:
+        """Hand out ``events`` to the next process; what is returned grows meanwhile."""
         self._events = events
         self._done = Event()
         self._exchange = Exchange()
+        return self._exchange
 
     def wait(self, timeout_s: float) -> Exchange:
         """Return what was exchanged once every event is answered.
