@@ -268,9 +268,9 @@ def split(given: tuple[str, str, int]) -> None:
             pieces = cut(piece.text, lambda part: len(part.encode()) <= limit)
             assert "".join(part.text for part in pieces) == piece.text
             assert all(len(part.text.encode()) <= limit for part in pieces if part.translate)
-    source = SourceEncoder(TOKENIZERS["nllb"], family="nllb", max_source_tokens=limit + 2).encode(
-        text, language, "fra_Latn"
-    )
+    source = SourceEncoder(
+        TOKENIZERS["nllb"], family="nllb", max_source_tokens=limit + 2, normalize=limit % 2 == 0
+    ).encode(text, language, "fra_Latn")
     assert all(len(sentence) <= limit + 2 for sentence in source.sentences)
     assert source.tokens == sum(map(len, source.sentences))
     for sentence in source.sentences:
@@ -319,7 +319,7 @@ def put_together(answer: Answer) -> None:
         over = growing[index] > len(sentences[index])
         if over:
             del growing[index]
-        text += transcript.add(index, tokens, over=True if over else None)
+        text += transcript.add(index, tokens, "ended" if over else "growing")
     text += transcript.close()
     choice = transcript.choice()
     assert text == choice.text == whole.text

@@ -11,7 +11,7 @@ import time
 from typing import Any
 
 from handler.aws_lambda import lambda_handler
-from handler.decoder import DecodingOptions
+from handler.decoding_options import DecodingOptions
 from handler.engine import Engine
 from handler.lambda_app import app
 
