@@ -103,12 +103,16 @@ def _listen(host: str, port: int) -> socket.socket:
     """
     try:
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
-        return socket.create_server((host, port), family=family, backlog=_BACKLOG)
+        listening = socket.create_server((host, port), family=family, backlog=_BACKLOG)
     except OSError as error:
         # create_server adds to some reasons what the message says already.
         reason = (error.strerror or str(error)).partition(" (while")[0].lower()
         message = f"cannot listen on {host}:{port}: {reason}"
         raise SettingsError(message) from None
+    # Connections inherit it. asyncio sets it on those of its own sockets alone, and an answer is two writes: the second
+    # would wait 40 ms for the client's delayed acknowledgement of the first.
+    listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return listening
 
 
 def _log_with(logger: "Logger") -> None:

@@ -12,7 +12,7 @@ import pytest
 from conftest import ROOT, clean_environment, running_server
 
 import handler
-from handler.__main__ import main
+from handler.__main__ import _listen, main
 
 TIMEOUT_S = 60
 
@@ -116,6 +116,15 @@ def test_a_host_that_cannot_be_found_is_said_in_one_line() -> None:
     assert result.returncode == 2
     assert result.stderr.startswith("error: cannot listen on no such host:0: ")
     assert "unknown error" not in result.stderr
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "::1"])
+def test_an_answer_is_not_held_back(host: str) -> None:
+    """Head and body are two writes: with Nagle's algorithm the second waits for a delayed acknowledgement, 40 ms."""
+    with _listen(host, 0) as listening:
+        address = listening.getsockname()[:2]
+        with socket.create_connection(address, TIMEOUT_S), listening.accept()[0] as connection:
+            assert connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
 
 
 def test_main_composes_the_app_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
