@@ -20,8 +20,26 @@ LAMBDA_MIB_PER_CPU = 1769
 MOST_THREADS = 256
 """OpenMP ends the process, without a word, when it cannot start as many threads as it is told to."""
 
+_SMALL_BYTES = 16 * 1_048_576
+"""Weights that fit into a core's caches: its steps are over before a second thread has begun to help."""
+
 _CGROUP = "/sys/fs/cgroup"
 _MEMBERSHIP = "/proc/self/cgroup"
+
+
+def batch_threads(model_file: str, *, inter_threads: int) -> int:
+    """Return how many CPU threads one batch should have.
+
+    Args:
+        model_file: The weights.
+        inter_threads: Batches that are decoded at the same time.
+
+    Raises:
+        OSError: The file cannot be found.
+    """
+    if os.stat(model_file).st_size <= _SMALL_BYTES:
+        return 1
+    return max(1, usable_cpus() // inter_threads)
 
 
 def usable_cpus(

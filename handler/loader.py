@@ -10,8 +10,9 @@ import ctranslate2
 
 from handler import ahead
 from handler.catalog import ModelSpec
-from handler.cpus import usable_cpus
+from handler.cpus import batch_threads
 from handler.engine import Engine
+from handler.model_folder import MODEL_FILE
 from handler.tokenizer import load_tokenizer
 from handler.weights import open_translator
 
@@ -44,7 +45,8 @@ def load_engine(spec: ModelSpec, *, warm_up: bool = True) -> tuple[Engine, LoadR
         EngineError: The warm-up translation failed.
     """
     start = perf_counter()
-    intra_threads = spec.intra_threads or max(1, usable_cpus() // spec.inter_threads)
+    model_file = str(spec.path / MODEL_FILE)
+    intra_threads = spec.intra_threads or batch_threads(model_file, inter_threads=spec.inter_threads)
     translator = ahead.result(
         open_translator,
         str(spec.path),

@@ -12,7 +12,7 @@ import json
 import os
 
 from handler import ahead
-from handler.cpus import MOST_THREADS, usable_cpus
+from handler.cpus import MOST_THREADS, batch_threads
 from handler.read_ahead import read_ahead
 
 TYPE_CHECKING = False
@@ -40,19 +40,23 @@ def preload_weights(environ: Mapping[str, str], *, folder: str = ".") -> list[st
         return []
     try:
         inter_threads = int(environ.get("INTER_THREADS") or 1)
-        intra_threads = int(environ.get("INTRA_THREADS") or 0) or max(1, usable_cpus() // inter_threads)
+        intra_threads = int(environ.get("INTRA_THREADS") or 0)
         device_indices = tuple(int(index) for index in (environ.get("DEVICE_INDICES") or "0").split(","))
         found = list(_baked(path))
+        threads = [
+            intra_threads or batch_threads(os.path.join(model, _MODEL_FILE), inter_threads=inter_threads)
+            for model, _ in found
+        ]
     except (OSError, ValueError, KeyError, TypeError, ZeroDivisionError):
         return []
-    if min(inter_threads, intra_threads) < 1 or inter_threads * intra_threads > MOST_THREADS:
+    if inter_threads < 1 or intra_threads < 0 or inter_threads * intra_threads > MOST_THREADS:
         return []
     for model, _ in found:
         read_ahead(os.path.join(model, _MODEL_FILE))
     # Imported when the reads are under way, and by this thread: imports in several threads wait for each other.
     from handler.weights import open_translator  # noqa: PLC0415
 
-    for model, _ in found:
+    for (model, _), model_threads in zip(found, threads, strict=True):
         ahead.begin(
             open_translator,
             model,
@@ -60,7 +64,7 @@ def preload_weights(environ: Mapping[str, str], *, folder: str = ".") -> list[st
             device_indices=device_indices,
             compute_type=environ.get("COMPUTE_TYPE") or "default",
             inter_threads=inter_threads,
-            intra_threads=intra_threads,
+            intra_threads=model_threads,
         )
     return [tokenizer for _, tokenizer in found]
 

@@ -146,7 +146,7 @@ class Settings(BaseSettings):
     inter_threads: Threads = 1
     """Batches that one device decodes at the same time."""
     intra_threads: IntraThreads = 0
-    """CPU threads of one batch; 0 shares out the CPUs this process may really use."""
+    """CPU threads of one batch; 0 shares out the CPUs this process may really use, and gives small models one."""
 
     source_lang: str = AUTO
     """Language of a text whose language nobody named; ``auto`` detects it and takes what it cannot tell for English."""

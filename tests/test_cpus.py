@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from handler.cpus import usable_cpus
+from handler.cpus import batch_threads, usable_cpus
 
 AFFINITY = len(os.sched_getaffinity(0))
 
@@ -99,3 +99,15 @@ def test_lambdas_memory_size_limits_them(tmp_path: Path, memory_mib: str, expect
     environ = {"AWS_LAMBDA_FUNCTION_MEMORY_SIZE": memory_mib}
 
     assert usable_cpus(environ=environ, cgroup=str(tmp_path), membership=str(tmp_path / "none")) == expected
+
+
+def test_a_batch_of_a_small_model_has_one_thread(tmp_path: Path) -> None:
+    """A second one would be waited for at each of many short steps; batches side by side share what there is."""
+    small, large = tmp_path / "small", tmp_path / "large"
+    for path, size in ((small, 2_000_000), (large, 20_000_000)):
+        with path.open("wb") as file:
+            file.truncate(size)
+
+    assert batch_threads(str(small), inter_threads=1) == 1
+    assert batch_threads(str(large), inter_threads=1) == usable_cpus()
+    assert batch_threads(str(large), inter_threads=1000) == 1
