@@ -67,26 +67,43 @@ class EventStream(Response):
         await send({"type": "http.response.body", "body": b""})
 
 
-async def unless_abandoned(work: Coroutine[Any, Any, T], receive: Receive, *, limit_s: float | None = None) -> T:
+async def unless_abandoned(work: Coroutine[Any, Any, T], receive: Receive | None, *, limit_s: float | None = None) -> T:
     """Return what ``work`` returns, or cancel it when the client goes away or the time is up.
+
+    Args:
+        work: What takes time.
+        receive: Of the request whose body has been read; nothing where no server tells that a client has gone.
+        limit_s: How long it may take.
 
     Raises:
         AbandonedError: The client went away first.
         TimeLimitError: ``limit_s`` seconds have passed.
     """
+    if receive is None:
+        return await _within(work, limit_s)
     running = asyncio.ensure_future(work)
     leaving = asyncio.ensure_future(_disconnected(receive))
     try:
         await asyncio.wait({running, leaving}, timeout=limit_s, return_when=asyncio.FIRST_COMPLETED)
         if running.done():
-            return await running
+            return running.result()
         raise AbandonedError if leaving.done() else TimeLimitError
     finally:
         running.cancel()
         leaving.cancel()
 
 
+async def _within(work: Coroutine[Any, Any, T], limit_s: float | None) -> T:
+    try:
+        async with asyncio.timeout(limit_s) as limit:
+            return await work
+    except TimeoutError:
+        if limit.expired():
+            raise TimeLimitError from None
+        raise
+
+
 async def _disconnected(receive: Receive) -> None:
-    # The body has been read, so what comes is the end of the connection, or in Lambda nothing.
+    # The body has been read, so what comes is the end of the connection.
     while (await receive())["type"] != "http.disconnect":
         pass

@@ -90,8 +90,10 @@ class ModelManager:
         Raises:
             ModelLoadError: The load failed; the next call tries again.
         """
+        load = self._load(spec)
         try:
-            return await asyncio.wrap_future(self._load(spec))
+            # To wait for what is there already would take a turn of the event loop and a write to its own pipe.
+            return load.result() if load.done() else await asyncio.wrap_future(load)
         except Exception as error:
             raise ModelLoadError(spec.id) from error
 

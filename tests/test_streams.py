@@ -171,11 +171,15 @@ def test_chunks_are_padded_if_a_client_asks(server: Server) -> None:
     assert any(text.isascii() is False for text in texts)
 
 
-def test_tokens_come_one_by_one_and_a_beam_sentence_by_sentence(server: Server) -> None:
-    """What a beam has decoded is certain at the end of a sentence alone."""
+def test_tokens_come_one_by_one_and_a_beam_sentence_by_sentence(server: Server, nllb: Engine) -> None:
+    """What a beam has decoded is certain at the end of a sentence alone; what nobody has fetched yet is one chunk."""
+    told: list[str] = []
+    STREAM_TO_FRENCH(nllb, LIST, options=GREEDY, on_text=lambda _, text: told.append(text))
     greedy, beam = streamed(server), streamed(server, beam_size=4)
 
-    assert len(greedy.chunks) > 20
+    assert "".join(told) == greedy.texts()[0]
+    assert len(told) > 20
+    assert len(greedy.chunks) > 3
     parts = [chunk["choices"][0]["delta"]["content"] for chunk in beam.chunks[1:-1]]
     assert parts[0] == "- Où est la gare ?\r\n\n- "
     assert len(parts) < 6

@@ -8,12 +8,7 @@ from starlette.responses import JSONResponse, Response
 
 from handler.catalog import ModelSpec
 from handler.completions import Chunks, Completion
-from handler.dependencies import (
-    ChatCompletionRequestDependency,
-    ModelsDependency,
-    SettingsDependency,
-    WorkersDependency,
-)
+from handler.dependencies import chat_completion_request, models_of, settings_of, workers_of
 from handler.documentation import operation
 from handler.engine import Engine, Translation
 from handler.errors import ModelNotFoundError, TimeLimitError
@@ -43,14 +38,10 @@ _Running = asyncio.Task[tuple[Engine, Translation]]
         events=ChatCompletionChunk,
     ),
 )
-async def create_chat_completion(
-    request: Request,
-    body: ChatCompletionRequestDependency,
-    models: ModelsDependency,
-    settings: SettingsDependency,
-    workers: WorkersDependency,
-) -> Response:
+async def create_chat_completion(request: Request) -> Response:
     """Translate the last user message, or for a T5 model answer it."""
+    body = await chat_completion_request(request)
+    models, settings = models_of(request), settings_of(request)
     record = request_record(request.scope)
     spec, suffix = _select_model(models, body.model)
     record.fields["model"] = spec.id
@@ -60,7 +51,7 @@ async def create_chat_completion(
         suffix=suffix,
         options=decoding_options(body, spec, max_choices=settings.max_choices),
         models=models,
-        workers=workers[spec.id],
+        workers=workers_of(request)[spec.id],
         settings=settings,
         record=record,
         deadline_s=deadline_s(request.scope, record, limit_s=settings.max_request_s),
@@ -68,10 +59,16 @@ async def create_chat_completion(
     if body.stream:
         return await _stream(request, job)
     try:
-        engine, translation = await unless_abandoned(job.run(), request.receive, limit_s=job.left_s())
+        # Lambda does not tell that a client has gone.
+        receive = None if _on_lambda(request) else request.receive
+        engine, translation = await unless_abandoned(job.run(), receive, limit_s=job.left_s())
     finally:
         job.give_up()
     return JSONResponse(Completion(model=job.name, fingerprint=engine.fingerprint).whole(translation))
+
+
+def _on_lambda(request: Request) -> bool:
+    return "aws.event" in request.scope
 
 
 def _select_model(models: ModelManager, name: str | None) -> tuple[ModelSpec, Named | None]:
@@ -116,7 +113,7 @@ async def _stream(request: Request, job: Job) -> Response:
     running.add_done_callback(finish)
     late = loop.call_later(job.left_s(), end)
     # Lambda hands over a whole answer, for which load balancers have a limit of 1 MB: few chunks, not one a token.
-    whole = "aws.event" in request.scope
+    whole = _on_lambda(request)
     try:
         first = await unless_abandoned(live.take(whole=whole), request.receive)
         if not first:

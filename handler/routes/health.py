@@ -2,11 +2,12 @@
 
 from typing import Any
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Request
 from starlette.responses import JSONResponse
 
-from handler.dependencies import ModelsDependency
+from handler.dependencies import models_of
 from handler.documentation import operation
+from handler.models import ModelManager
 from handler.schemas import Health
 
 router = APIRouter(tags=["Health"])
@@ -21,22 +22,22 @@ async def live() -> JSONResponse:
 
 @router.head("/health", include_in_schema=False)
 @router.get("/health", operation_id="health", openapi_extra=operation(Health))
-async def health(models: ModelsDependency) -> JSONResponse:
+async def health(request: Request) -> JSONResponse:
     """Tell that the process answers, and how far each model is."""
-    return JSONResponse(_health(models))
+    return JSONResponse(_health(models_of(request)))
 
 
 @router.head("/health/ready", include_in_schema=False)
 @router.get("/health/ready", operation_id="ready", openapi_extra=operation(Health, 503, other=Health))
-async def ready(models: ModelsDependency) -> JSONResponse:
+async def ready(request: Request) -> JSONResponse:
     """Answer 200 once every startup model is loaded and, where that is done, warm, and 503 before."""
-    body = _health(models)
+    body = _health(models_of(request))
     if body["status"] == "ok":
         return JSONResponse(body)
     return JSONResponse(body, status_code=503, headers={"retry-after": "1"})
 
 
-def _health(models: ModelsDependency) -> dict[str, Any]:
+def _health(models: ModelManager) -> dict[str, Any]:
     states = {spec.id: models.state(spec) for spec in models}
     failed = any(spec.load == "startup" and states[spec.id] == "failed" for spec in models)
     return {"status": "ok" if models.ready() else "failed" if failed else "loading", "models": states}
