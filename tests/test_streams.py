@@ -278,7 +278,7 @@ def test_a_complete_answer_ends_the_decoding(nllb: Engine) -> None:
 def test_a_stream_past_its_time_ends_with_the_error(tmp_path: Path) -> None:
     """And a whole answer past it is a 504 that says it is of no use to try again."""
     with running_server(tmp_path, MAX_REQUEST_S="1") as server:
-        stream = server.chat(LONG, **FRENCH, stream=True, beam_size=2)
+        stream = server.chat(LONG, **FRENCH, stream=True, beam_size=16)
         whole = server.chat(LONG, **FRENCH, beam_size=16)
         after = server.chat("Where is the hotel?", **FRENCH, beam_size=1)
 
