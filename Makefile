@@ -30,7 +30,7 @@ unexport PYTHONPATH
 .DEFAULT_GOAL := help
 ARGS ?=
 .PHONY: help run test test-containers check check-infra bake bench-start bench-bake bench-cold \
-	bench-document bench-http fuzz fuzz-api format lock clean
+	bench-document bench-http bench-load fuzz fuzz-api format lock clean
 .DELETE_ON_ERROR:
 # Two installations into one environment would disturb each other.
 .NOTPARALLEL:
@@ -78,6 +78,9 @@ bench-document: $(VENV)/.dev ## CPU of a document of 300 sentences in one reques
 
 bench-http: $(VENV)/.dev ## what the HTTP path adds to a warm translation: the Lambda handler and uvicorn beside the bare engine
 	@PYTHONPATH=tests $(BIN)/python tests/bench/overhead.py $(ARGS)
+
+bench-load: $(VENV)/.dev ## throughput and latency for 1 to 64 clients, with batching, without, and the engine's best
+	@PYTHONPATH=tests:tests/bench $(BIN)/python -m throughput $(ARGS)
 
 SECONDS := 600
 fuzz: $(VENV)/.dev ## SECONDS=600: random and mutated input for everything that reads what a client sends
