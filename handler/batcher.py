@@ -36,12 +36,12 @@ _BROKEN_AT = 3
 class Careful:
     """Decodes a batch, and where that fails each of its sentences by itself: one is not to fail the others."""
 
-    def __init__(self, decode: Decode) -> None:
-        """Decode with ``decode``."""
+    def __init__(self, decode: Decode, device: str) -> None:
+        """Decode with ``decode`` on a device, ``cpu`` or ``cuda``."""
         self._decode = decode
         self._failures = 0
         """Single sentences that have failed since anything was decoded."""
-        self.budget = Budget()
+        self.budget = Budget(device)
 
     @property
     def broken(self) -> bool:
@@ -53,7 +53,7 @@ class Careful:
         start = perf_counter()
         try:
             self._decode(batch)
-        except EngineError as error:
+        except Exception as error:  # noqa: BLE001 - whatever it is, it must not end the thread that decodes
             self.budget.shrink()
             if len(batch) == 1:
                 self._failures += 1
@@ -78,9 +78,9 @@ class Careful:
 class Unbatched:
     """Decodes the sentences of one request after the other, in the caller's thread."""
 
-    def __init__(self, decode: Decode) -> None:
-        """Decode with ``decode``."""
-        self._careful = Careful(decode)
+    def __init__(self, decode: Decode, device: str) -> None:
+        """Decode with ``decode`` on a device, ``cpu`` or ``cuda``."""
+        self._careful = Careful(decode, device)
 
     @property
     def broken(self) -> bool:
@@ -108,15 +108,16 @@ class Batcher:
     As many threads as the engine has replicas each take the next batch when theirs is decoded.
     """
 
-    def __init__(self, decode: Decode, *, replicas: int, on_batch: OnBatch) -> None:
+    def __init__(self, decode: Decode, device: str, *, replicas: int, on_batch: OnBatch) -> None:
         """Start the threads.
 
         Args:
             decode: As above; called by several threads at once.
+            device: ``cpu`` or ``cuda``.
             replicas: Batches that the engine decodes at the same time.
             on_batch: Is told of each batch before it is decoded.
         """
-        self._careful = Careful(decode)
+        self._careful = Careful(decode, device)
         self._on_batch = on_batch
         self._changed = Condition()
         self._tasks: list[Task] = []
@@ -160,6 +161,11 @@ class Batcher:
         for task in tasks:
             task.fail(EngineError())
 
+    def join(self, limit_s: float) -> None:
+        """Wait for the threads of a closed batcher, for each at most ``limit_s`` seconds."""
+        for thread in self._threads:
+            thread.join(limit_s)
+
     def _serve(self) -> None:
         answered = 0
         while batch := self._next(answered):
@@ -182,7 +188,7 @@ class Batcher:
                     continue
                 now = perf_counter()
                 left = min(max(self._arrived_s, start) + _GATHER_S, start + _GATHER_AT_MOST_S) - now
-                if 1 < answered and len(self._tasks) < answered and left > 0:
+                if answered > 1 and len(self._tasks) < answered and left > 0:
                     self._changed.wait(left)
                     continue
                 return self._take()
@@ -207,5 +213,4 @@ def _close_all() -> None:
     """Let no thread go on into the end of the interpreter."""
     for batcher in list(_open):
         batcher.close()
-        for thread in batcher._threads:
-            thread.join(_EXIT_S)
+        batcher.join(_EXIT_S)

@@ -7,8 +7,11 @@ from handler.tasks import Sentence, Task
 
 _AIM_S = 1.0
 """How long a batch is to take: so long others wait for their turn, and a beam goes on for nobody."""
-_LEAST_TOKENS, _MOST_TOKENS = 640, 16_384
-"""Bounds of a batch. Below the first, 32 sentences of 20 tokens, each costs notably more; the second bounds memory."""
+_LEAST_TOKENS = 640
+"""32 sentences of 20 tokens: in smaller batches each costs notably more."""
+_MOST_TOKENS = {"cpu": 2048, "cuda": 16_384}
+"""By device. On a CPU larger batches cost more for each sentence, not less: they no longer fit into its caches. On a
+GPU it is memory that is bounded."""
 _FILLED = 0.5
 """How full a batch has to be to tell how long one takes that is full."""
 
@@ -19,15 +22,16 @@ class Budget:
     Learnt from how long batches take: what takes a small model a moment takes a large one a minute.
     """
 
-    def __init__(self) -> None:
-        """Begin small."""
+    def __init__(self, device: str) -> None:
+        """Begin small on a device, ``cpu`` or ``cuda``."""
+        self._most = _MOST_TOKENS[device]
         self.tokens = _LEAST_TOKENS
 
     def learn(self, batch: Sequence[Sentence], took_s: float) -> None:
         """Take note of a batch that was decoded to its end."""
         if padded(batch) >= _FILLED * self.tokens:
             fitting = int(padded(batch) * _AIM_S / max(took_s, 1e-6))
-            self.tokens = max(_LEAST_TOKENS, min(fitting, 2 * self.tokens, _MOST_TOKENS))
+            self.tokens = max(_LEAST_TOKENS, min(fitting, 2 * self.tokens, self._most))
 
     def shrink(self) -> None:
         """Take note of a batch that could not be decoded."""
@@ -53,8 +57,7 @@ def next_batch(tasks: Iterable[Task], max_tokens: int) -> list[Sentence]:
     turns = deque(tasks)
     search = turns[0].search
     batch: list[Sentence] = []
-    longest = 0
-    shortest = _MOST_TOKENS
+    longest, shortest = 0, max_tokens
     while turns:
         task = turns.popleft()
         sentence = task.next

@@ -56,9 +56,9 @@ class Decoder:
         self._max_target_tokens = max_target_tokens
         self._has_language = family == "nllb"
         self._runner = (
-            Batcher(self._decode, replicas=translator.num_translators, on_batch=on_batch)
+            Batcher(self._decode, translator.device, replicas=translator.num_translators, on_batch=on_batch)
             if batching
-            else Unbatched(self._decode)
+            else Unbatched(self._decode, translator.device)
         )
 
     @property
@@ -100,9 +100,7 @@ class Decoder:
         order = range(len(sentences))
         shares = in_order(order) if live else [sorted(order, key=lambda index: -len(sentences[index]))]
         for share in shares:
-            task = Task(
-                options=options, cancellation=cancellation, on_start=on_start, on_tokens=on_tokens, live=live
-            )
+            task = Task(options=options, cancellation=cancellation, on_start=on_start, on_tokens=on_tokens, live=live)
             for index in share:
                 bound = self._bound(sentences[index], options)
                 task.add(index, sentences[index], target_lang=target_lang, bound=bound)

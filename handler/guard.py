@@ -19,7 +19,9 @@ from handler.exception_handlers import error_response
 from handler.request_body import RequestBody
 from handler.telemetry import request_record
 
-_REFUSED_UNREAD = frozenset({AuthenticationError.status_code, RequestTooLargeError.status_code, DrainingError.status_code})
+_REFUSED_UNREAD = frozenset(
+    {AuthenticationError.status_code, RequestTooLargeError.status_code, DrainingError.status_code}
+)
 """Answers that go out before the body has been read."""
 
 

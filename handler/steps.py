@@ -35,11 +35,7 @@ class Steps:
         sentence = self._sentences[step.batch_id]
         if step.step < self._special:
             return sentence.task.over
-        try:
-            return sentence.step(step.hypothesis_id, step.token, last=step.is_last)
-        except Exception as error:  # noqa: BLE001 - a fault of one request is not to take its batch mates along
-            sentence.task.fail(error)
-            return True
+        return sentence.step(step.hypothesis_id, step.token, last=step.is_last)
 
 
 _alive: "WeakSet[Steps]" = WeakSet()

@@ -113,7 +113,12 @@ class Task:
         with self._lock:
             if self._done.is_set():
                 return
-            self.complete = self._on_tokens(sentence.index, hypothesis, tokens, state)
+            try:
+                self.complete = self._on_tokens(sentence.index, hypothesis, tokens, state)
+            except Exception as error:  # noqa: BLE001 - a fault of one request is not to take its batch mates along
+                self._error = error
+                self._done.set()
+                return
             if sentence.finished:
                 self._unfinished -= 1
             if self.complete or not self._unfinished:
@@ -124,13 +129,12 @@ class Sentence:
     """One sentence of a task, while it is decoded."""
 
     def __init__(self, task: Task, index: int, tokens: list[str], *, target_lang: str, bound: int) -> None:
+        """Begin with nothing decoded; the arguments are those of :meth:`Task.add`."""
         self.task = task
         self.index = index
         self.tokens = tokens
-        """Of the source."""
         self.target_lang = target_lang
         self.bound = bound
-        """Most tokens of its translation."""
         self._decoded: dict[int, list[str]] = {}
         self._over: set[int] = set()
 

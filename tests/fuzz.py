@@ -16,6 +16,7 @@ from functools import cache
 from random import Random
 from typing import Any
 
+from assembled import assemble
 from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
 from odd_text import TEXTS

@@ -64,6 +64,7 @@ class Gate:
         self.batches: list[Sequence[Sentence]] = []
 
     def decode(self, batch: Sequence[Sentence]) -> None:
+        """Decode ``batch``, once that is allowed."""
         self.batches.append(batch)
         assert self.open.wait(TIMEOUT_S)
         _end(batch)
@@ -90,12 +91,14 @@ def _waiting(batcher: Batcher, pool: ThreadPoolExecutor, *tasks: Task) -> list[F
 
 @pytest.fixture
 def gate() -> Gate:
+    """A gate that is shut."""
     return Gate()
 
 
 @pytest.fixture
 def batcher(gate: Gate) -> Iterator[Batcher]:
-    batcher = Batcher(gate.decode, replicas=1, on_batch=lambda _: None)
+    """A batcher behind the gate."""
+    batcher = Batcher(gate.decode, "cpu", replicas=1, on_batch=lambda _: None)
     yield batcher
     gate.open.set()
     batcher.close()
@@ -157,13 +160,18 @@ def test_what_cannot_be_decoded_fails_alone(nllb: Engine) -> None:
 
     def decode(tokens: list[str]) -> Sequence[str]:
         answers: list[Sequence[str]] = []
+
+        def take(_: int, __: int, tokens: Sequence[str], ___: State) -> bool:
+            answers.append(tokens)
+            return False
+
         decoder.decode(
             [tokens],
             "fra_Latn",
             GREEDY,
             Cancellation(),
             on_start=lambda _: None,
-            on_tokens=lambda _, __, tokens, ___: bool(answers.append(tokens)),
+            on_tokens=take,
             live=False,
         )
         return answers[0]
@@ -190,7 +198,7 @@ def test_an_engine_that_fails_whatever_it_is_given_is_broken() -> None:
             raise EngineError
         _end(batch)
 
-    batcher = Batcher(decode, replicas=1, on_batch=lambda _: None)
+    batcher = Batcher(decode, "cpu", replicas=1, on_batch=lambda _: None)
     states = []
     for works in (False, False, True, False, False, False):
         task = _task(3)
@@ -219,8 +227,12 @@ def test_each_hears_of_its_own_sentence_first() -> None:
 
     gate = Gate()
     first = _task(3)
-    decoders = [gate.decode, decode]
-    batcher = Batcher(lambda batch: decoders.pop(0)(batch), replicas=1, on_batch=lambda _: None)
+    decoders = iter([gate.decode, decode])
+
+    def decode_next(batch: Sequence[Sentence]) -> None:
+        next(decoders)(batch)
+
+    batcher = Batcher(decode_next, "cpu", replicas=1, on_batch=lambda _: None)
     with ThreadPoolExecutor(3) as pool:
         pool.submit(batcher.run, first)
         gate.wait_for(1)
@@ -306,7 +318,7 @@ def test_a_fault_of_one_listener_is_its_own() -> None:
         raise ZeroDivisionError
 
     faulty, good = _task(3, on_tokens=fault), _task(3)
-    batcher = Batcher(_end, replicas=1, on_batch=lambda _: None)
+    batcher = Batcher(_end, "cpu", replicas=1, on_batch=lambda _: None)
     with pytest.raises(ZeroDivisionError):
         batcher.run(faulty)
     batcher.run(good)
@@ -341,15 +353,15 @@ def test_batches_hold_every_sentence_once(drawn: list[tuple[list[int], DecodingO
 
 def test_batches_grow_with_the_speed_of_the_model() -> None:
     """Those of a fast model get large, those of a slow one stay small; half-empty ones tell nothing."""
-    fast, slow = Budget(), Budget()
+    fast, slow, on_cpu = Budget("cuda"), Budget("cuda"), Budget("cpu")
     least = fast.tokens
-    for budget, seconds in ((fast, 0.001), (slow, 60.0)):
+    for budget, seconds in ((fast, 0.001), (slow, 60.0), (on_cpu, 0.001)):
         for _ in range(9):
             budget.learn(next_batch([_task(*[20] * 900)], budget.tokens), seconds)
     grown = fast.tokens
     fast.learn(next_batch([_task(3)], grown), 1e-6)
 
-    assert slow.tokens == least
+    assert slow.tokens == least < on_cpu.tokens < fast.tokens
     assert fast.tokens == grown > 10 * least
     fast.shrink()
     assert fast.tokens == grown // 2

@@ -174,7 +174,7 @@ def test_chunks_are_padded_if_a_client_asks(server: Server) -> None:
 def test_tokens_come_one_by_one_and_a_beam_sentence_by_sentence(server: Server, nllb: Engine) -> None:
     """What a beam has decoded is certain at the end of a sentence alone; what nobody has fetched yet is one chunk."""
     told: list[str] = []
-    STREAM_TO_FRENCH(nllb, LIST, options=GREEDY, on_text=lambda _, text: told.append(text))
+    TO_FRENCH(nllb, LIST, options=GREEDY, on_text=lambda _, text: told.append(text))
     greedy, beam = streamed(server), streamed(server, beam_size=4)
 
     assert "".join(told) == greedy.texts()[0]

@@ -17,7 +17,7 @@ router = APIRouter(tags=["Health"])
 @router.head("/health/live", include_in_schema=False)
 @router.get("/health/live", operation_id="live", openapi_extra=operation(Health, 503, other=Health))
 async def live(request: Request) -> JSONResponse:
-    """Tell that the process answers; 503 where an engine fails whatever it is given, so that a new process is needed."""
+    """Tell that the process answers; 503 where an engine fails whatever it is given: a new process is needed."""
     if models_of(request).broken():
         return JSONResponse({"status": "failed", "models": {}}, status_code=503)
     return JSONResponse({"status": "ok", "models": {}})

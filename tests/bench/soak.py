@@ -1,9 +1,9 @@
 """An hour of load with clients that go away: whether anything fails, grows or is left behind.
 
 ``make bench-soak`` finds out what the server can do, then asks at random times for 80 % of it: plain and streamed,
-single sentences and short documents, greedy and with a beam; one client in ten goes away before its answer. It prints the
-server's memory, threads and open files as time goes by, and exits with 1 if any answer was wrong or refused, or if at
-the end there is more of them than after the first tenth.
+single sentences and short documents, greedy and with a beam; one client in ten goes away before its answer. It prints
+the server's memory, threads and open files as time goes by, and exits with 1 if any answer was wrong or refused, or if
+at the end there is more of them than after the first tenth.
 """
 
 import argparse

@@ -27,7 +27,7 @@ DOCUMENT, PICTURE = ROOT / "docs" / "throughput.md", ROOT / "docs" / "throughput
 TOKENS = 16
 """Decoded for each sentence; the model of random weights does not end by itself."""
 CLIENTS = (1, 2, 4, 8, 16, 32, 64)
-BATCHING, WITHOUT = "batching", "without"
+BATCHING, WITHOUT = "batching", "without batching"
 AIM, AIM_AT, ALONE_AIM = 0.85, 32, 1.03
 """Of the offline optimum at so many clients; and p50 of one client, to the one without batching."""
 AIMED = "600m"
@@ -45,11 +45,8 @@ Sides = Mapping[str, Server]
 def servers(chosen: Model) -> Iterator[Sides]:
     """Yield a server with batching and one without."""
     with tempfile.TemporaryDirectory() as one, tempfile.TemporaryDirectory() as other:
-        variables = {"MODEL_PATH": str(chosen.folder), "LOG_LEVEL": "ERROR"}
-        with (
-            running_server(Path(one), **variables) as with_batching,
-            running_server(Path(other), BATCHING="false", **variables) as without,
-        ):
+        start = partial(running_server, MODEL_PATH=str(chosen.folder), LOG_LEVEL="ERROR")
+        with start(Path(one)) as with_batching, start(Path(other), BATCHING="false") as without:
             yield {BATCHING: with_batching, WITHOUT: without}
 
 
@@ -89,9 +86,7 @@ def ask(sides: Sides, rows: dict[str, dict[str, Side]], name: str, measure: Meas
 
 def peak_mib(pid: int) -> float:
     """Return the most memory that a process has had, in MiB."""
-    [line] = [
-        line for line in Path(f"/proc/{pid}/status").read_text("ascii").splitlines() if line.startswith("VmHWM:")
-    ]
+    [line] = [line for line in Path(f"/proc/{pid}/status").read_text("ascii").splitlines() if line.startswith("VmHWM:")]
     return int(line.split()[1]) / 1024
 
 

@@ -1,4 +1,4 @@
-"""Many clients of one server: in a closed loop, each asks again once it is answered; in an open one, whenever it likes."""
+"""Many clients of one server: in a closed loop each asks again once answered, in an open one whenever it likes."""
 
 import asyncio
 import json

@@ -8,7 +8,7 @@ from xml.sax.saxutils import escape
 from throughput.client import Load
 
 BEGIN, END = "<!-- bench-load: begin -->", "<!-- bench-load: end -->"
-_COLOURS = {"batching": "#c2703d", "without": "#4878a8"}
+_COLOURS = {"batching": "#c2703d", "without batching": "#4878a8"}
 _WIDTH, _HEIGHT, _LEFT, _RIGHT, _TOP, _BOTTOM = 640, 340, 64, 150, 44, 48
 
 
@@ -36,9 +36,7 @@ class Side:
         return sum(self.cpu_s) / max(1, sum(len(load.latencies_s) for load in self.loads)) * 1e3
 
 
-def table(
-    title: str, rows: Mapping[str, Mapping[str, Side]], *, tokens: int, offline: float | None = None
-) -> str:
+def table(title: str, rows: Mapping[str, Mapping[str, Side]], *, tokens: int, offline: float | None = None) -> str:
     """Return a table in Markdown.
 
     Args:
@@ -78,16 +76,17 @@ def picture(title: str, curves: Mapping[str, Sequence[tuple[int, float]]], offli
     def y(value: float) -> float:
         return _HEIGHT - _BOTTOM - value / top * (_HEIGHT - _TOP - _BOTTOM)
 
+    font = 'font-family="sans-serif" font-size="12"'
+    right = _WIDTH - _RIGHT
     parts = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_WIDTH} {_HEIGHT}" font-family="sans-serif" '
-        'font-size="12">',
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_WIDTH} {_HEIGHT}" {font}>',
         f'<rect width="{_WIDTH}" height="{_HEIGHT}" fill="#ffffff"/>',
         f'<text x="12" y="22" font-size="14" fill="#222222">{escape(title)}</text>',
     ]
     for step in range(5):
         value = top * step / 4
         parts.append(
-            f'<line x1="{_LEFT}" y1="{y(value):.1f}" x2="{_WIDTH - _RIGHT}" y2="{y(value):.1f}" stroke="#dddddd"/>'
+            f'<line x1="{_LEFT}" y1="{y(value):.1f}" x2="{right}" y2="{y(value):.1f}" stroke="#dddddd"/>'
             f'<text x="{_LEFT - 8}" y="{y(value) + 4:.1f}" text-anchor="end" fill="#666666">{value:,.0f}</text>'
         )
     parts += [
@@ -96,8 +95,8 @@ def picture(title: str, curves: Mapping[str, Sequence[tuple[int, float]]], offli
     ]
     parts.append(f'<text x="{_LEFT}" y="{_HEIGHT - 10}" fill="#444444">clients; sentences a second</text>')
     parts.append(
-        f'<line x1="{_LEFT}" y1="{y(offline):.1f}" x2="{_WIDTH - _RIGHT}" y2="{y(offline):.1f}" stroke="#6b9a5b" '
-        f'stroke-dasharray="5 4"/><text x="{_WIDTH - _RIGHT + 8}" y="{y(offline) + 4:.1f}" fill="#6b9a5b">offline</text>'
+        f'<line x1="{_LEFT}" y1="{y(offline):.1f}" x2="{right}" y2="{y(offline):.1f}" stroke="#6b9a5b" '
+        f'stroke-dasharray="5 4"/><text x="{right + 8}" y="{y(offline) + 4:.1f}" fill="#6b9a5b">offline</text>'
     )
     for name, curve in curves.items():
         colour = _COLOURS[name]
@@ -105,9 +104,5 @@ def picture(title: str, curves: Mapping[str, Sequence[tuple[int, float]]], offli
         parts.append(f'<polyline points="{points}" fill="none" stroke="{colour}" stroke-width="2"/>')
         parts += [f'<circle cx="{x(count):.1f}" cy="{y(value):.1f}" r="3" fill="{colour}"/>' for count, value in curve]
         last = curve[-1][1]
-        parts.append(
-            f'<text x="{_WIDTH - _RIGHT + 8}" y="{y(last) + 4:.1f}" fill="{colour}">{name} batching</text>'
-            if name == "without"
-            else f'<text x="{_WIDTH - _RIGHT + 8}" y="{y(last) + 4:.1f}" fill="{colour}">{name}</text>'
-        )
+        parts.append(f'<text x="{right + 8}" y="{y(last) + 4:.1f}" fill="{colour}">{escape(name)}</text>')
     return "\n".join([*parts, "</svg>", ""])
