@@ -30,7 +30,7 @@ unexport PYTHONPATH
 .DEFAULT_GOAL := help
 ARGS ?=
 .PHONY: help run test test-containers check check-infra bake bench-start bench-bake bench-cold \
-	bench-document bench-http fuzz fuzz-api format lock clean
+	bench-document bench-http bench-load bench-soak fuzz fuzz-api format lock clean
 .DELETE_ON_ERROR:
 # Two installations into one environment would disturb each other.
 .NOTPARALLEL:
@@ -78,6 +78,12 @@ bench-document: $(VENV)/.dev ## CPU of a document of 300 sentences in one reques
 
 bench-http: $(VENV)/.dev ## what the HTTP path adds to a warm translation: the Lambda handler and uvicorn beside the bare engine
 	@PYTHONPATH=tests $(BIN)/python tests/bench/overhead.py $(ARGS)
+
+bench-load: $(VENV)/.dev ## throughput and latency for 1 to 64 clients, with batching, without, and the engine's best
+	@PYTHONPATH=tests:tests/bench $(BIN)/python -m throughput $(ARGS)
+
+bench-soak: $(VENV)/.dev ## an hour at 80 % load with clients that go away: errors, memory, threads, open files
+	@PYTHONPATH=tests:tests/bench $(BIN)/python tests/bench/soak.py $(ARGS)
 
 SECONDS := 600
 fuzz: $(VENV)/.dev ## SECONDS=600: random and mutated input for everything that reads what a client sends

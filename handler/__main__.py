@@ -75,6 +75,7 @@ def _serve(loaded: LoadedSettings, *, example: bool) -> int:
         raise SettingsError(message) from None
     # The imports of the whole server, which --help and --show-config do without.
     from handler.composition import compose  # noqa: PLC0415
+    from handler.host_server import HostServer  # noqa: PLC0415
     from handler.http_protocol import EnvelopeProtocol  # noqa: PLC0415
     from handler.telemetry import logger  # noqa: PLC0415
 
@@ -88,10 +89,11 @@ def _serve(loaded: LoadedSettings, *, example: bool) -> int:
         _log_with(logger)
         if example:
             _print_example(listening, app.state.models, with_key=bool(settings.api_keys))
-        # uvicorn finishes what runs, then raises the signal again: whoever asked for the end gets it, with exit code 0.
+        # Before the server takes signals, and where it raises the second one again: the end that was asked for is none
+        # of failure.
         signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
         with suppress(KeyboardInterrupt):
-            uvicorn.Server(config).run(sockets=[listening])
+            HostServer(config, drain=app.state.drain).run(sockets=[listening])
     return 0
 
 

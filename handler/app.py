@@ -9,6 +9,7 @@ from fastapi.routing import _endpoint_context_cache
 
 from handler import __version__
 from handler.catalog import ModelSpec
+from handler.drain import Drain
 from handler.exception_handlers import add_exception_handlers
 from handler.guard import RequestGuard
 from handler.middleware import RequestMiddleware
@@ -20,6 +21,9 @@ from handler.schemas import ChatCompletionRequest
 from handler.settings import Settings
 from handler.telemetry import ColdStart
 from handler.workers import Workers
+
+_TOGETHER = 64
+"""Requests that may be in the engine together, for each batch it decodes at once."""
 
 
 def create_app(models: ModelManager, settings: Settings, *, cold_start: ColdStart | None = None) -> FastAPI:
@@ -46,7 +50,8 @@ def create_app(models: ModelManager, settings: Settings, *, cold_start: ColdStar
     ChatCompletionRequest.model_rebuild()
     app.state.models = models
     app.state.settings = settings
-    app.state.workers = {spec.id: Workers(_threads(spec), max_queued=settings.max_queued_requests) for spec in models}
+    app.state.drain = drain = Drain(limit_s=settings.drain_s)
+    app.state.workers = {spec.id: _workers(spec, settings) for spec in models}
     routers = [chat.router, models_routes.router, health.router]
     if settings.docs != "off":
         routers.append(docs.router)
@@ -58,13 +63,17 @@ def create_app(models: ModelManager, settings: Settings, *, cold_start: ColdStar
     guarded = ("/v1", *docs.PATHS) if settings.docs == "guarded" else ("/v1",)
     # The last one added is outermost: every answer has its ids, and a browser may read every refusal.
     app.add_middleware(
-        RequestGuard, api_keys=settings.api_keys, guarded=guarded, max_body_bytes=settings.max_body_bytes
+        RequestGuard,
+        api_keys=settings.api_keys,
+        guarded=guarded,
+        max_body_bytes=settings.max_body_bytes,
+        drain=drain,
     )
     if settings.cors_origins:
         from handler.cors import CrossOrigin  # noqa: PLC0415 - for those who have browsers for clients
 
         app.add_middleware(CrossOrigin, origins=settings.cors_origins)
-    app.add_middleware(RequestMiddleware, cold_start=cold_start or ColdStart())
+    app.add_middleware(RequestMiddleware, cold_start=cold_start or ColdStart(), drain=drain)
     return app
 
 
@@ -78,6 +87,11 @@ def _describe_endpoints(router: APIRouter) -> None:
             _endpoint_context_cache[id(endpoint)] = context
 
 
-def _threads(spec: ModelSpec) -> int:
-    """Return as many threads as batches can be decoded at once, and one that tokenizes meanwhile."""
-    return 1 + spec.inter_threads * len(spec.device_indices)
+def _workers(spec: ModelSpec, settings: Settings) -> Workers:
+    """Return as many threads as batches can be decoded at once, and one that tokenizes meanwhile.
+
+    Where requests are decoded together there are threads for as many as a batch may hold: each waits for its own.
+    """
+    replicas = spec.inter_threads * len(spec.device_indices)
+    together = _TOGETHER * replicas if settings.batching else 0
+    return Workers(1 + replicas, max_queued=settings.max_queued_requests, threads=together)

@@ -48,36 +48,17 @@ class Choice:
     """What the answer was made of, in order; a ``stop`` may have cut ``text`` before their end."""
 
 
-def assemble(
-    parts: Sequence[str | Decoded],
-    *,
-    decode: Decode,
-    max_completion_tokens: int | None = None,
-    stop: Sequence[str] = (),
-) -> Choice:
-    """Return the answer that ``parts`` make: decoded sentences, and gaps as they stand between them.
-
-    Args:
-        parts: Sentences and gaps in reading order.
-        decode: Tokens of one sentence to text.
-        max_completion_tokens: Tokens after which the answer is cut off, over all sentences together.
-        stop: Literal strings; the answer ends before the earliest one.
-    """
-    assembler = Assembler(decode=decode, max_completion_tokens=max_completion_tokens, stop=stop)
-    for part in parts:
-        if isinstance(part, str):
-            assembler.add_gap(part)
-        else:
-            assembler.end_sentence(part.tokens, ended=part.ended)
-    assembler.close()
-    return assembler.choice()
-
-
 class Assembler:
     """Builds one answer in reading order. Each step returns the further text that is certain to be part of it."""
 
     def __init__(self, *, decode: Decode, max_completion_tokens: int | None = None, stop: Sequence[str] = ()) -> None:
-        """Begin an answer; the arguments are those of :func:`assemble`."""
+        """Begin an answer.
+
+        Args:
+            decode: Tokens of one sentence to text.
+            max_completion_tokens: Tokens after which the answer is cut off, over all sentences together.
+            stop: Literal strings; the answer ends before the earliest one.
+        """
         self._decode = decode
         self._left = max_completion_tokens
         self._stops = StopFinder(stop)

@@ -13,13 +13,14 @@ from handler.settings import Settings
 from handler.telemetry import ColdStart, process_age_ms, set_log_level
 
 
-def compose(settings: Settings, *, wait: bool = False, warm_up: bool = True) -> FastAPI:
+def compose(settings: Settings, *, wait: bool = False, warm_up: bool = True, one_at_a_time: bool = False) -> FastAPI:
     """Begin to load the startup models and return the application that serves them.
 
     Args:
         settings: The merged settings.
         wait: Return only when the models are loaded, as a Lambda function's init must.
         warm_up: Let each model translate a word once it is loaded.
+        one_at_a_time: There is never more than one request, so none is ever decoded with another.
 
     Raises:
         SettingsError: The settings name something that is not there.
@@ -27,7 +28,8 @@ def compose(settings: Settings, *, wait: bool = False, warm_up: bool = True) -> 
         ModelLoadError: With ``wait``: a startup model failed to load.
     """
     set_log_level(settings.log_level)
-    models = ModelManager(build_catalog(settings), loader=partial(load_engine, warm_up=warm_up))
+    batching = settings.batching and not one_at_a_time
+    models = ModelManager(build_catalog(settings), loader=partial(load_engine, warm_up=warm_up, batching=batching))
     models.start()
     cold_start = ColdStart()
     app = create_app(models, settings, cold_start=cold_start)

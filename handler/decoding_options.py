@@ -1,6 +1,6 @@
 """How to search: what a request and the configuration come down to."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,3 +36,12 @@ class DecodingOptions:
     def step_by_step(self) -> bool:
         """Whether tokens are final as soon as they are decoded; those of a beam are not."""
         return self.sampling or self.beam_size == 1
+
+    @property
+    def search(self) -> "DecodingOptions":
+        """What sentences have to have in common to be decoded together.
+
+        A cap ends each greedy or drawn hypothesis by itself, but decides on how far all beams of a batch go.
+        """
+        cap = None if self.step_by_step else self.max_completion_tokens
+        return replace(self, max_completion_tokens=cap, stop=(), logprobs=False)

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 
 from fastapi import Request
 
+from handler.drain import Drain
 from handler.models import ModelManager
 from handler.request_parsing import check_content, check_supported, parse_request
 from handler.schemas import ChatCompletionRequest
@@ -31,6 +32,12 @@ def workers_of(request: Request) -> Mapping[str, Workers]:
     """Return the threads by model: requests that one model keeps waiting do not keep those of another."""
     workers: Mapping[str, Workers] = request.app.state.workers
     return workers
+
+
+def drain_of(request: Request) -> Drain:
+    """Return whether the process is about to end."""
+    drain: Drain = request.app.state.drain
+    return drain
 
 
 async def chat_completion_request(request: Request) -> ChatCompletionRequest:

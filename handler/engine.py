@@ -8,7 +8,9 @@ from typing import TypeVar
 
 from ctranslate2 import Translator
 
-from handler.assembly import Assembler, Choice, Decoded, State, assemble
+from handler.assembly import Assembler, Choice, State
+from handler.batcher import OnBatch, nothing
+from handler.cancellation import Cancellation
 from handler.decoder import Decoder
 from handler.decoding_options import DecodingOptions
 from handler.errors import UnsupportedLanguageError
@@ -22,6 +24,7 @@ from handler.transcript import Transcript
 T = TypeVar("T")
 OnText = Callable[[int, str], None]
 """Takes the index of a choice and the further text of it."""
+OnStart = Callable[[float, float], object]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,6 +35,8 @@ class Translation:
     prompt_tokens: int
     """Tokens the encoder read, special tokens counted."""
     tokenize_ms: float
+    waited_ms: float
+    """Until the first sentence was decoded: for other requests, where they are decoded together."""
     translate_ms: float
     logprobs: tuple[Sequence[TokenScore], ...] = ()
     """Of each choice, if they were asked for."""
@@ -51,6 +56,8 @@ class Engine:
         max_target_tokens: int,
         normalize: bool,
         fingerprint: str,
+        batching: bool = False,
+        on_batch: OnBatch = nothing,
     ) -> None:
         """Put a model and its tokenizer together.
 
@@ -63,9 +70,13 @@ class Engine:
             max_target_tokens: Decoder positions, language and end token counted.
             normalize: Whether NLLB's sentences are normalised as its training data was.
             fingerprint: Changes when the model, the engine's version or its numerics do.
+            batching: Whether sentences of several requests are decoded together.
+            on_batch: Is told of each such batch.
         """
         self._tokenizer = tokenizer
-        self._decoder = Decoder(translator, family=family, max_target_tokens=max_target_tokens)
+        self._decoder = Decoder(
+            translator, family=family, max_target_tokens=max_target_tokens, batching=batching, on_batch=on_batch
+        )
         self._encoder = SourceEncoder(
             tokenizer, family=family, max_source_tokens=max_source_tokens, normalize=normalize
         )
@@ -81,7 +92,9 @@ class Engine:
         target_lang: str = "",
         options: DecodingOptions,
         max_prompt_tokens: int | None = None,
-        abandoned: Callable[[], bool] = lambda: False,
+        cancellation: Cancellation | None = None,
+        on_start: OnStart = lambda *_: None,
+        on_text: OnText | None = None,
     ) -> Translation:
         """Translate ``text``, or for T5 answer it.
 
@@ -91,64 +104,34 @@ class Engine:
             target_lang: FLORES-200 code; means nothing to T5.
             options: How to search.
             max_prompt_tokens: Longest prompt to accept.
-            abandoned: Asked at every token, or between batches of a beam; once it says so nobody wants the rest.
+            cancellation: Says when nobody wants the rest: heard at every token, or between batches of a beam.
+            on_start: Gets the milliseconds it took to tokenize the text, and those it then waited for other requests,
+                before anything is decoded.
+            on_text: Gets the text of the answer while it is decoded, that of a beam sentence by sentence. Called in
+                another thread. What it gets for a choice adds up to its text.
 
         Raises:
-            AbandonedError: ``abandoned`` said so.
+            AbandonedError: Cancelled.
             UnsupportedLanguageError: NLLB does not have one of the languages.
             ContextLengthExceededError: The prompt has more tokens than ``max_prompt_tokens``, or, for T5, than the
                 encoder takes. Nothing has been decoded.
             EngineError: CTranslate2 failed.
         """
         start = perf_counter()
+        cancellation = cancellation or Cancellation()
         source = self._encode(text, source_lang, target_lang, max_prompt_tokens)
         tokenized = perf_counter()
-        decoded = self._decoder.decode(source.sentences, target_lang, options, abandoned)
-        answers = [self._assembled(source, decoded, index, options) for index in range(options.hypotheses)]
-        logprobs = [self._logprobs(source, answer, target_lang, abandoned) for answer in answers if options.logprobs]
-        return Translation(
-            choices=_repeated(answers, options.num_hypotheses),
-            prompt_tokens=source.tokens,
-            tokenize_ms=(tokenized - start) * 1e3,
-            translate_ms=(perf_counter() - tokenized) * 1e3,
-            logprobs=_repeated(logprobs, options.num_hypotheses),
-        )
-
-    def stream(
-        self,
-        text: str,
-        *,
-        source_lang: str = "",
-        target_lang: str = "",
-        options: DecodingOptions,
-        max_prompt_tokens: int | None = None,
-        abandoned: Callable[[], bool] = lambda: False,
-        on_tokenized: Callable[[float], None] = lambda _: None,
-        on_text: OnText,
-    ) -> Translation:
-        """Translate as :meth:`translate` does, and tell the text of the answer while it is decoded.
-
-        Args:
-            text: As above.
-            source_lang: As above.
-            target_lang: As above.
-            options: As above; a beam is told sentence by sentence. No log probabilities are computed.
-            max_prompt_tokens: As above.
-            abandoned: As above.
-            on_tokenized: Gets the milliseconds it took to tokenize the text, before anything is decoded.
-            on_text: Called in another thread; must not raise. What it gets for a choice adds up to its text.
-
-        Raises:
-            HandlerError: As above.
-        """
-        start = perf_counter()
-        source = self._encode(text, source_lang, target_lang, max_prompt_tokens)
-        tokenized = perf_counter()
-        on_tokenized((tokenized - start) * 1e3)
+        tokenize_ms = (tokenized - start) * 1e3
+        waited_ms = 0.0
         transcripts = [Transcript(source.parts, self._assembler(options)) for _ in range(options.hypotheses)]
 
+        def begin(waited: float) -> None:
+            nonlocal waited_ms
+            waited_ms = waited
+            on_start(tokenize_ms, waited)
+
         def tell(hypothesis: int, further: str) -> None:
-            if further:
+            if further and on_text is not None:
                 for choice in range(hypothesis, options.num_hypotheses, len(transcripts)):
                     on_text(choice, further)
 
@@ -156,15 +139,36 @@ class Engine:
             tell(hypothesis, transcripts[hypothesis].add(sentence, tokens, state))
             return all(transcript.ended for transcript in transcripts)
 
-        self._decoder.stream(source.sentences, target_lang, options, abandoned, on_tokens=take)
+        self._decoder.decode(
+            source.sentences,
+            target_lang,
+            options,
+            cancellation,
+            on_start=begin,
+            on_tokens=take,
+            live=on_text is not None,
+        )
         for hypothesis, transcript in enumerate(transcripts):
             tell(hypothesis, transcript.close())
+        answers = [transcript.choice() for transcript in transcripts]
+        logprobs = [self._logprobs(source, answer, target_lang, cancellation) for answer in answers if options.logprobs]
         return Translation(
-            choices=_repeated([transcript.choice() for transcript in transcripts], options.num_hypotheses),
+            choices=_repeated(answers, options.num_hypotheses),
             prompt_tokens=source.tokens,
-            tokenize_ms=(tokenized - start) * 1e3,
-            translate_ms=(perf_counter() - tokenized) * 1e3,
+            tokenize_ms=tokenize_ms,
+            waited_ms=waited_ms,
+            translate_ms=(perf_counter() - tokenized) * 1e3 - waited_ms,
+            logprobs=_repeated(logprobs, options.num_hypotheses),
         )
+
+    @property
+    def broken(self) -> bool:
+        """Whether decoding fails whatever it is asked for, and a new process is needed."""
+        return self._decoder.broken
+
+    def close(self) -> None:
+        """End its threads; what is still asked of it fails."""
+        self._decoder.close()
 
     def warm_up(self) -> None:
         """Translate a word, so that the first request finds every buffer allocated.
@@ -188,18 +192,6 @@ class Engine:
             parse_language(code, deployed=self.languages, param=param)
             raise UnsupportedLanguageError(code, nearest=sorted(self.languages)[:5], param=param)
 
-    def _assembled(
-        self, source: Source, decoded: Sequence[Sequence[Decoded]], index: int, options: DecodingOptions
-    ) -> Choice:
-        # CTranslate2 may find fewer than it was asked for: then they repeat.
-        parts = [part if isinstance(part, str) else decoded[part][index % len(decoded[part])] for part in source.parts]
-        return assemble(
-            parts,
-            decode=self._tokenizer.decode,
-            max_completion_tokens=options.max_completion_tokens,
-            stop=options.stop,
-        )
-
     def _assembler(self, options: DecodingOptions) -> Assembler:
         return Assembler(
             decode=self._tokenizer.decode,
@@ -208,11 +200,11 @@ class Engine:
         )
 
     def _logprobs(
-        self, source: Source, choice: Choice, target_lang: str, abandoned: Callable[[], bool]
+        self, source: Source, choice: Choice, target_lang: str, cancellation: Cancellation
     ) -> list[TokenScore]:
         sentences = [piece.tokens for piece in choice.pieces if piece.tokens is not None]
         # Sentences that a limit left out have no tokens.
-        scores = self._decoder.score(source.sentences[: len(sentences)], sentences, target_lang, abandoned)
+        scores = self._decoder.score(source.sentences[: len(sentences)], sentences, target_lang, cancellation)
         return token_scores(choice, scores, decode=self._tokenizer.decode)
 
 

@@ -9,7 +9,8 @@
     ├── EngineError                      500
     ├── AbandonedError                   499, seen by the log alone
     ├── UnavailableError                 503
-    │   └── ModelLoadError               503 model_load_failed
+    │   ├── ModelLoadError               503 model_load_failed
+    │   └── DrainingError                503 draining
     ├── TimeLimitError                   504 time_limit_exceeded
     ├── OverloadedError                  429 rate_limit_exceeded
     └── InvalidRequestError              400 invalid_request_error
@@ -111,6 +112,15 @@ class ModelLoadError(UnavailableError):
 
     def __init__(self, model: str) -> None:
         super().__init__(f"The model {shorten(model)} could not be loaded; try again later.", param="model")
+
+
+class DrainingError(UnavailableError):
+    """The process is about to end."""
+
+    code = "draining"
+
+    def __init__(self) -> None:
+        super().__init__("The server is shutting down; try again.", headers={"Retry-After": "1"})
 
 
 class OverloadedError(HandlerError):

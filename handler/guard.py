@@ -5,6 +5,7 @@ streams.
 """
 
 import hmac
+from asyncio import CancelledError
 from collections.abc import Sequence
 
 from pydantic import SecretStr
@@ -12,12 +13,15 @@ from starlette.datastructures import Headers
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from handler.errors import AbandonedError, AuthenticationError, RequestTooLargeError
+from handler.drain import Drain
+from handler.errors import AbandonedError, AuthenticationError, DrainingError, RequestTooLargeError
 from handler.exception_handlers import error_response
 from handler.request_body import RequestBody
 from handler.telemetry import request_record
 
-_REFUSED_UNREAD = frozenset({AuthenticationError.status_code, RequestTooLargeError.status_code})
+_REFUSED_UNREAD = frozenset(
+    {AuthenticationError.status_code, RequestTooLargeError.status_code, DrainingError.status_code}
+)
 """Answers that go out before the body has been read."""
 
 
@@ -31,6 +35,7 @@ class RequestGuard:
         api_keys: Sequence[SecretStr],
         guarded: Sequence[str],
         max_body_bytes: int,
+        drain: Drain,
     ) -> None:
         """Wrap ``app``.
 
@@ -39,12 +44,14 @@ class RequestGuard:
             api_keys: Keys that open what is guarded; none leaves it open.
             guarded: Paths that need a key, with everything below them; health checks answer without one.
             max_body_bytes: Longest body to read.
+            drain: Once it has begun, what needs a key is refused, whether or not there are any.
         """
         self._app = app
         self._api_keys = [key.get_secret_value().encode() for key in api_keys]
         self._guarded = frozenset(guarded)
         self._below = tuple(f"{path}/" for path in guarded)
         self._max_body_bytes = max_body_bytes
+        self._drain = drain
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request; raises for a client that went away, and nothing else."""
@@ -70,6 +77,13 @@ class RequestGuard:
             await self._app(scope, body.receive, send_all)
         except (AbandonedError, ClientDisconnect):
             raise
+        except CancelledError:
+            # The process ends before the request does.
+            if not status:
+                await error_response(DrainingError(), request_id=request_record(scope).request_id)(
+                    scope, receive, send_all
+                )
+            raise
         except Exception as error:  # noqa: BLE001 - the last line of defence: an answer for everything
             response = error_response(error, request_id=request_record(scope).request_id)
             if not status:
@@ -77,13 +91,16 @@ class RequestGuard:
 
     def _check(self, path: str, headers: Headers) -> None:
         """Refuse what needs no look at the body."""
-        if self._api_keys and (path in self._guarded or path.startswith(self._below)):
+        guarded = path in self._guarded or path.startswith(self._below)
+        if self._api_keys and guarded:
             scheme, _, key = headers.get("authorization", "").partition(" ")
             # Every key is compared, and in constant time, so that the answer's delay tells nothing about them.
             given = key.strip(" \t").encode("latin-1")  # the header's own bytes, which ASGI decodes as Latin-1
             matches = [hmac.compare_digest(given, known) for known in self._api_keys]
             if scheme.lower() != "bearer" or not any(matches):
                 raise AuthenticationError
+        if self._drain.begun and guarded:
+            raise DrainingError
         length = headers.get("content-length", "")
         if length.isdecimal() and int(length[:20]) > self._max_body_bytes:
             raise RequestTooLargeError(limit=self._max_body_bytes)

@@ -3,12 +3,12 @@
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
-from threading import Event
 from time import monotonic
 from typing import Any
 
 from starlette.types import Scope
 
+from handler.cancellation import Cancellation
 from handler.catalog import ModelSpec
 from handler.decoding_options import DecodingOptions
 from handler.engine import Engine, OnText, Translation
@@ -40,7 +40,7 @@ class Job:
     record: RequestRecord
     deadline_s: float
     """By the clock of ``time.monotonic``."""
-    _given_up: Event = field(default_factory=Event)
+    _cancellation: Cancellation = field(default_factory=Cancellation)
 
     @property
     def name(self) -> str:
@@ -53,7 +53,7 @@ class Job:
 
     def give_up(self) -> None:
         """Let what may still run end: nobody waits for it."""
-        self._given_up.set()
+        self._cancellation.cancel()
 
     async def run(
         self, on_text: OnText | None = None, on_timings: Callable[[_Timings], None] | None = None
@@ -70,7 +70,7 @@ class Job:
             answer = partial(self._answer, engine, on_text, on_timings or (lambda _: None))
             prompt, translation, queue_ms = await place.run(answer)
         self.record.timings_ms |= {
-            "queue": queue_ms,
+            "queue": queue_ms + translation.waited_ms,
             "tokenize": translation.tokenize_ms,
             "translate": translation.translate_ms,
         }
@@ -81,27 +81,26 @@ class Job:
         self, engine: Engine, on_text: OnText | None, on_timings: Callable[[_Timings], None], queue_ms: float
     ) -> tuple[Prompt, Translation, float]:
         """Do everything that takes time; runs in a worker thread, for which it has waited ``queue_ms``."""
-        if self._given_up.is_set():
+        if self._cancellation.cancelled:
             raise AbandonedError
         prompt = self._prompt(engine)
-        translate: Callable[..., Translation] = engine.translate
-        if on_text is not None:
 
-            def on_tokenized(tokenize_ms: float) -> None:
-                on_timings({"queue": queue_ms, "tokenize": tokenize_ms})
+        def on_start(tokenize_ms: float, waited_ms: float) -> None:
+            on_timings({"queue": queue_ms + waited_ms, "tokenize": tokenize_ms})
 
-            translate = partial(engine.stream, on_text=on_text, on_tokenized=on_tokenized)
         try:
-            translation = translate(
+            translation = engine.translate(
                 prompt.text,
                 source_lang=prompt.source_lang,
                 target_lang=prompt.target_lang,
                 options=self.options,
                 max_prompt_tokens=self.settings.max_prompt_tokens,
-                abandoned=self._given_up.is_set,
+                cancellation=self._cancellation,
+                on_start=on_start,
+                on_text=on_text,
             )
         except Exception as error:
-            if self._given_up.is_set() and not isinstance(error, AbandonedError):
+            if self._cancellation.cancelled and not isinstance(error, AbandonedError):
                 logger.error("a request that was given up has failed", exc_info=error)
             raise
         return prompt, translation, queue_ms

@@ -33,6 +33,7 @@ try:
     app = compose(
         load_settings().settings,
         wait=True,
+        one_at_a_time=True,
         # Someone waits for the first answer: a word translated before it is time lost. Made in advance, it is time won.
         warm_up=os.environ.get("AWS_LAMBDA_INITIALIZATION_TYPE", _ON_DEMAND) != _ON_DEMAND,
     )

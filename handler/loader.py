@@ -9,6 +9,7 @@ from time import perf_counter
 import ctranslate2
 
 from handler import ahead
+from handler.batcher import OnBatch, nothing
 from handler.catalog import ModelSpec
 from handler.cpus import batch_threads
 from handler.engine import Engine
@@ -31,12 +32,16 @@ class LoadReport:
     intra_threads: int
 
 
-def load_engine(spec: ModelSpec, *, warm_up: bool = True) -> tuple[Engine, LoadReport]:
+def load_engine(
+    spec: ModelSpec, *, warm_up: bool = True, batching: bool = False, on_batch: OnBatch = nothing
+) -> tuple[Engine, LoadReport]:
     """Load the model of ``spec`` and let it translate a word.
 
     Args:
         spec: What to load.
         warm_up: Whether a word is translated.
+        batching: Whether sentences of several requests are decoded together.
+        on_batch: Is told of each such batch.
 
     Raises:
         OSError: A file cannot be read.
@@ -66,6 +71,8 @@ def load_engine(spec: ModelSpec, *, warm_up: bool = True) -> tuple[Engine, LoadR
         max_target_tokens=spec.max_target_tokens,
         normalize=spec.normalize,
         fingerprint=_fingerprint(spec, translator),
+        batching=batching,
+        on_batch=on_batch,
     )
     loaded = perf_counter()
     if warm_up:

@@ -10,6 +10,7 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from handler.drain import Drain
 from handler.errors import AbandonedError
 from handler.telemetry import ColdStart, RequestRecord, begin_record, correlation_id, logger
 
@@ -20,14 +21,16 @@ _PATH_CHARS = 200
 class RequestMiddleware:
     """Outermost layer: what is inside it answers, failures included."""
 
-    def __init__(self, app: ASGIApp, *, cold_start: ColdStart) -> None:
+    def __init__(self, app: ASGIApp, *, cold_start: ColdStart, drain: Drain) -> None:
         """Wrap ``app``.
 
         Args:
             app: What answers.
             cold_start: What the first answer tells about the start of the process.
+            drain: Counts what runs.
         """
         self._app = app
+        self._drain = drain
         self._cold_start = cold_start
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -49,13 +52,17 @@ class RequestMiddleware:
                 answer = MutableHeaders(scope=message)
                 answer["x-request-id"] = answer["x-correlation-id"] = request_id
                 answer["server-timing"] = record.server_timing()
+                if self._drain.begun:
+                    answer["connection"] = "close"
             await send(message)
 
+        self._drain.running += 1
         try:
             await self._app(scope, receive, send_with_ids)
         except (AbandonedError, ClientDisconnect):
             status = AbandonedError.status_code
         finally:
+            self._drain.running -= 1
             status = AbandonedError.status_code if record.abandoned else status
             _log(scope, status, record, (perf_counter() - start) * 1e3)
 

@@ -107,6 +107,12 @@ class ModelManager:
             return "loading"
         return "failed" if load.exception() else "loaded"
 
+    def broken(self) -> bool:
+        """Return whether some engine fails whatever it is given."""
+        with self._lock:
+            loads = list(self._loads.values())
+        return any(load.done() and not load.exception() and load.result().broken for load in loads)
+
     def first_use_timings(self, spec: ModelSpec) -> dict[str, float]:
         """Return what loading took, to the first request that used the model, and nothing to later ones."""
         report = self._unused_reports.pop(spec.id, None)

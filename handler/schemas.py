@@ -348,7 +348,7 @@ class ModelList(_Answer):
 class Health(_Answer):
     """State of the service."""
 
-    status: Literal["ok", "loading", "failed"]
+    status: Literal["ok", "loading", "failed", "draining"]
     models: dict[str, ModelState] = {}
 
 

@@ -148,6 +148,9 @@ class Settings(BaseSettings):
     intra_threads: IntraThreads = 0
     """CPU threads of one batch; 0 shares out the CPUs this process may really use, and gives small models one."""
 
+    batching: bool = True
+    """Decode sentences of requests that wait together; on Lambda there is never more than one request."""
+
     source_lang: str = AUTO
     """Language of a text whose language nobody named; ``auto`` detects it and takes what it cannot tell for English."""
     target_lang: str | None = None
@@ -174,6 +177,9 @@ class Settings(BaseSettings):
     """``/docs`` and ``/openapi.json``; ``guarded`` asks for a key there, too."""
     cors_origins: Origins = ()
     """Origins whose pages may call the API from a browser; ``*`` is every one, empty is none."""
+
+    drain_s: Annotated[float, Field(ge=0, le=86_400)] = 30.0
+    """Seconds that running requests have to end when the process is told to; ``max_request_s`` bounds each besides."""
 
     server_host: Annotated[str, Field(min_length=1)] = "127.0.0.1"
     server_port: Annotated[int, Field(ge=0, le=65_535)] = 8000

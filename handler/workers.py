@@ -17,15 +17,16 @@ T = TypeVar("T")
 class Workers:
     """Threads for blocking calls. A call needs a place first, and there are only so many."""
 
-    def __init__(self, threads: int, *, max_queued: int) -> None:
+    def __init__(self, running: int, *, max_queued: int, threads: int = 0) -> None:
         """Make the pool; its threads start with the first calls.
 
         Args:
-            threads: Calls that run at the same time.
+            running: Calls that get on at the same time.
             max_queued: Places beyond those; who comes when all are taken is refused.
+            threads: For calls that are begun and wait for one another besides; at least as many as ``running``.
         """
-        self._pool = ThreadPoolExecutor(threads, thread_name_prefix="worker")
-        self._places = threads + max_queued
+        self._places = running + max_queued
+        self._pool = ThreadPoolExecutor(max(running, min(threads, self._places)), thread_name_prefix="worker")
         self._max_queued = max_queued
         self._taken = 0
         self._lock = Lock()

@@ -16,11 +16,12 @@ from functools import cache
 from random import Random
 from typing import Any
 
+from assembled import assemble
 from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
 from odd_text import TEXTS
 
-from handler.assembly import Assembler, Decoded, assemble
+from handler.assembly import Assembler, Decoded
 from handler.catalog import build_catalog
 from handler.detector import detect_language
 from handler.errors import HandlerError

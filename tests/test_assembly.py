@@ -3,10 +3,11 @@
 from collections.abc import Sequence
 
 import pytest
+from assembled import assemble
 from hypothesis import given
 from hypothesis import strategies as st
 
-from handler.assembly import Decoded, assemble
+from handler.assembly import Decoded
 
 
 def _decode(tokens: Sequence[str]) -> str:

@@ -1,7 +1,6 @@
 """Streamed answers: what they add up to, how they end, and what happens when nobody listens any more."""
 
 import http.client
-import itertools
 import json
 import threading
 import time
@@ -14,12 +13,14 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
+from assembled import assemble
 from conftest import REQUEST_TIMEOUT_S, Server, running_server
 from hypothesis import given
 from hypothesis import strategies as st
 
-from handler.assembly import Assembler, Choice, Decoded, assemble
+from handler.assembly import Assembler, Choice, Decoded
 from handler.batches import in_order
+from handler.cancellation import Cancellation
 from handler.decoding_options import DecodingOptions
 from handler.engine import Engine
 from handler.errors import AbandonedError
@@ -38,7 +39,6 @@ code stays
 LONG = "Where is the hotel?\n" * 1500
 GREEDY = DecodingOptions()
 TO_FRENCH = partial(Engine.translate, source_lang="eng_Latn", target_lang="fra_Latn")
-STREAM_TO_FRENCH = partial(Engine.stream, source_lang="eng_Latn", target_lang="fra_Latn")
 
 
 @dataclass(slots=True)
@@ -174,7 +174,7 @@ def test_chunks_are_padded_if_a_client_asks(server: Server) -> None:
 def test_tokens_come_one_by_one_and_a_beam_sentence_by_sentence(server: Server, nllb: Engine) -> None:
     """What a beam has decoded is certain at the end of a sentence alone; what nobody has fetched yet is one chunk."""
     told: list[str] = []
-    STREAM_TO_FRENCH(nllb, LIST, options=GREEDY, on_text=lambda _, text: told.append(text))
+    TO_FRENCH(nllb, LIST, options=GREEDY, on_text=lambda _, text: told.append(text))
     greedy, beam = streamed(server), streamed(server, beam_size=4)
 
     assert "".join(told) == greedy.texts()[0]
@@ -250,27 +250,33 @@ def test_a_client_that_goes_away_stops_the_decoding(tmp_path: Path) -> None:
 def test_decoding_ends_within_a_token(nllb: Engine) -> None:
     """Once nobody listens no further text is decoded, streamed or not."""
     texts: list[str] = []
+    cancellation = Cancellation()
 
-    def abandoned() -> bool:
-        return len(texts) >= 5
+    def on_text(_: int, text: str) -> None:
+        texts.append(text)
+        if len(texts) == 5:
+            cancellation.cancel()
 
     with pytest.raises(AbandonedError):
-        STREAM_TO_FRENCH(nllb, LONG, options=GREEDY, abandoned=abandoned, on_text=lambda _, text: texts.append(text))
+        TO_FRENCH(nllb, LONG, options=GREEDY, cancellation=cancellation, on_text=on_text)
 
     assert len(texts) == 5
 
 
 def test_a_complete_answer_ends_the_decoding(nllb: Engine) -> None:
     """After a stop string nothing more is decoded: 1,500 sentences have 10,000 tokens."""
-    asked = itertools.count()
 
-    answer = STREAM_TO_FRENCH(
-        nllb,
-        LONG,
-        options=DecodingOptions(stop=("hôtel",)),
-        abandoned=lambda: next(asked) > 50,
-        on_text=lambda *_: None,
-    )
+    class Asked(Cancellation):
+        count = 0
+
+        @property
+        def cancelled(self) -> bool:
+            self.count += 1
+            return self.count > 100
+
+    options = DecodingOptions(stop=("hôtel",))
+
+    answer = TO_FRENCH(nllb, LONG, options=options, cancellation=Asked(), on_text=lambda *_: None)
 
     assert answer.choices[0].text == "Où est l'"
 
@@ -319,7 +325,7 @@ def test_a_loop_ends_where_it_ends_by_itself(nllb: Engine) -> None:
 
     alone = TO_FRENCH(nllb, loop, options=options)
     beside = TO_FRENCH(nllb, f"{loop}\n{long}", options=options)
-    streamed_beside = STREAM_TO_FRENCH(nllb, f"{long}\n{loop}", options=options, on_text=lambda *_: None)
+    streamed_beside = TO_FRENCH(nllb, f"{long}\n{loop}", options=options, on_text=lambda *_: None)
 
     assert alone.choices[0].finish_reason == "length"
     assert beside.choices[0].text.partition("\n")[0] == alone.choices[0].text
@@ -356,22 +362,19 @@ def test_a_beam_is_not_told_before_it_is_certain(nllb: Engine) -> None:
     def on_text(choice: int, text: str) -> None:
         texts[choice] += text
 
-    answer = STREAM_TO_FRENCH(nllb, LIST, options=options, on_text=on_text)
+    answer = TO_FRENCH(nllb, LIST, options=options, on_text=on_text)
 
     assert answer.choices == TO_FRENCH(nllb, LIST, options=options).choices
     assert texts == [choice.text for choice in answer.choices]
 
 
-@given(st.lists(st.lists(st.just("token"), min_size=1, max_size=9), max_size=40), st.integers(1, 60))
-def test_batches_of_a_stream_grow_within_their_bound(sentences: list[list[str]], max_tokens: int) -> None:
-    """Every sentence once and in order; the first by itself, no batch more than twice the one before."""
-    batches = list(in_order(sentences, max_tokens))
+@given(st.integers(0, 200))
+def test_shares_of_a_stream_grow(count: int) -> None:
+    """Every sentence once and in order; the first by itself, no share more than twice the one before."""
+    shares = list(in_order(range(count)))
 
-    assert [index for batch in batches for index in batch] == list(range(len(sentences)))
-    assert all(len(batch) <= 2**number for number, batch in enumerate(batches))
-    for batch in batches:
-        padded = len(batch) * max(len(sentences[index]) for index in batch)
-        assert len(batch) == 1 or padded <= max_tokens
+    assert [index for share in shares for index in share] == list(range(count))
+    assert all(0 < len(share) <= 2**number for number, share in enumerate(shares))
 
 
 def _decode(tokens: Sequence[str]) -> str:

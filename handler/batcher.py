@@ -1,0 +1,216 @@
+"""Sentences of several requests through one engine together: where the throughput of a host comes from.
+
+Decoding 32 sentences at once takes not four times as long as decoding one. While the engine is busy requests gather;
+as soon as it is idle the next batch begins, and a request that finds it idle waits for nothing.
+"""
+
+import atexit
+from collections.abc import Callable, Sequence
+from threading import Condition, Thread
+from time import perf_counter
+from weakref import WeakSet
+
+from handler.batches import Budget, next_batch
+from handler.errors import EngineError
+from handler.tasks import Sentence, Task
+
+Decode = Callable[[Sequence[Sentence]], None]
+"""Decodes a batch and tells each sentence what came of it; raises ``EngineError``."""
+
+OnBatch = Callable[[Sequence[Sentence]], None]
+
+
+def nothing(_: Sequence[Sentence]) -> None:
+    """Take note of nothing."""
+
+
+_GATHER_S = 0.005
+"""Longest wait for the next of those that the last batch has answered: their clients are about to ask again."""
+_GATHER_AT_MOST_S = 0.1
+"""Longest wait for all of them."""
+_EXIT_S = 1.0
+_BROKEN_AT = 3
+"""Sentences that fail one after the other, each by itself: a device that has lost its state fails all that follow."""
+
+
+class Careful:
+    """Decodes a batch, and where that fails each of its sentences by itself: one is not to fail the others."""
+
+    def __init__(self, decode: Decode, device: str) -> None:
+        """Decode with ``decode`` on a device, ``cpu`` or ``cuda``."""
+        self._decode = decode
+        self._failures = 0
+        """Single sentences that have failed since anything was decoded."""
+        self.budget = Budget(device)
+
+    @property
+    def broken(self) -> bool:
+        """Whether nothing has been decoded for so long that a new process is needed."""
+        return self._failures >= _BROKEN_AT
+
+    def decode(self, batch: Sequence[Sentence]) -> None:
+        """Decode ``batch`` and tell each sentence what came of it, be it an error."""
+        start = perf_counter()
+        try:
+            self._decode(batch)
+        except Exception as error:  # noqa: BLE001 - whatever it is, it must not end the thread that decodes
+            self.budget.shrink()
+            if len(batch) == 1:
+                self._failures += 1
+                batch[0].task.fail(error)
+                return
+        else:
+            self._failures = 0
+            if all(sentence.finished for sentence in batch):
+                self.budget.learn(batch, perf_counter() - start)
+            return
+        for sentence in batch:
+            if sentence.task.over or sentence.finished:
+                continue
+            if sentence.told and sentence.task.search.sampling:
+                # What was drawn, and perhaps told, cannot be drawn again.
+                sentence.task.fail(EngineError())
+                continue
+            sentence.restart()
+            self.decode([sentence])
+
+
+class Unbatched:
+    """Decodes the sentences of one request after the other, in the caller's thread."""
+
+    def __init__(self, decode: Decode, device: str) -> None:
+        """Decode with ``decode`` on a device, ``cpu`` or ``cuda``."""
+        self._careful = Careful(decode, device)
+
+    @property
+    def broken(self) -> bool:
+        """Whether nothing has been decoded for so long that a new process is needed."""
+        return self._careful.broken
+
+    def run(self, task: Task) -> None:
+        """Decode all of ``task``.
+
+        Raises:
+            AbandonedError: Nobody waits for it any more.
+            EngineError: CTranslate2 failed.
+        """
+        while task.next is not None and not task.over:
+            self._careful.decode(next_batch([task], self._careful.budget.tokens))
+        task.wait()
+
+    def close(self) -> None:
+        """Do nothing: it has no threads."""
+
+
+class Batcher:
+    """Decodes sentences of many requests together. Thread-safe.
+
+    As many threads as the engine has replicas each take the next batch when theirs is decoded.
+    """
+
+    def __init__(self, decode: Decode, device: str, *, replicas: int, on_batch: OnBatch) -> None:
+        """Start the threads.
+
+        Args:
+            decode: As above; called by several threads at once.
+            device: ``cpu`` or ``cuda``.
+            replicas: Batches that the engine decodes at the same time.
+            on_batch: Is told of each batch before it is decoded.
+        """
+        self._careful = Careful(decode, device)
+        self._on_batch = on_batch
+        self._changed = Condition()
+        self._tasks: list[Task] = []
+        """Those with sentences that wait, in the order of their turns."""
+        self._arrived_s = 0.0
+        self._closed = False
+        self._threads = [
+            Thread(target=self._serve, name=f"batches-{number}", daemon=True) for number in range(replicas)
+        ]
+        for thread in self._threads:
+            thread.start()
+        _open.add(self)
+
+    @property
+    def broken(self) -> bool:
+        """Whether nothing has been decoded for so long that a new process is needed."""
+        return self._careful.broken
+
+    def run(self, task: Task) -> None:
+        """Decode all of ``task``, its sentences beside those of others.
+
+        Raises:
+            AbandonedError: Nobody waits for it any more.
+            EngineError: CTranslate2 failed.
+        """
+        if task.next is not None:
+            with self._changed:
+                if self._closed:
+                    raise EngineError
+                self._tasks.append(task)
+                self._arrived_s = perf_counter()
+                self._changed.notify()
+        task.wait()
+
+    def close(self) -> None:
+        """End the threads, each after the batch under way; what waits is not decoded."""
+        with self._changed:
+            self._closed = True
+            tasks, self._tasks = self._tasks, []
+            self._changed.notify_all()
+        for task in tasks:
+            task.fail(EngineError())
+
+    def join(self, limit_s: float) -> None:
+        """Wait for the threads of a closed batcher, for each at most ``limit_s`` seconds."""
+        for thread in self._threads:
+            thread.join(limit_s)
+
+    def _serve(self) -> None:
+        answered = 0
+        while batch := self._next(answered):
+            self._on_batch(batch)
+            self._careful.decode(batch)
+            answered = len({sentence.task for sentence in batch if sentence.task.over})
+
+    def _next(self, answered: int) -> list[Sentence]:
+        """Wait for the next batch; there is none once this is closed.
+
+        Args:
+            answered: Requests that the last batch has answered.
+        """
+        start = perf_counter()
+        with self._changed:
+            while not self._closed:
+                self._tasks = [task for task in self._tasks if not task.over]
+                if not self._tasks:
+                    self._changed.wait()
+                    continue
+                now = perf_counter()
+                left = min(max(self._arrived_s, start) + _GATHER_S, start + _GATHER_AT_MOST_S) - now
+                if answered > 1 and len(self._tasks) < answered and left > 0:
+                    self._changed.wait(left)
+                    continue
+                return self._take()
+        return []
+
+    def _take(self) -> list[Sentence]:
+        batch = next_batch(self._tasks, self._careful.budget.tokens)
+        served = {sentence.task for sentence in batch}
+        # Who was served comes after those who were not.
+        self._tasks.sort(key=lambda task: task in served)
+        self._tasks = [task for task in self._tasks if task.next is not None]
+        if self._tasks:
+            self._changed.notify()
+        return batch
+
+
+_open: "WeakSet[Batcher]" = WeakSet()
+
+
+@atexit.register
+def _close_all() -> None:
+    """Let no thread go on into the end of the interpreter."""
+    for batcher in list(_open):
+        batcher.close()
+        batcher.join(_EXIT_S)

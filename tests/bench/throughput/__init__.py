@@ -1,0 +1,1 @@
+"""How many sentences a host translates for many clients at once: ``make bench-load``."""

@@ -1,0 +1,382 @@
+"""Sentences of several requests in one batch: the same answers, each as soon as its own sentences are decoded."""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+from threading import Event
+from time import monotonic, sleep
+
+import pytest
+from conftest import Answer, running_server
+from documents import document
+from hypothesis import given
+from hypothesis import strategies as st
+
+from handler.assembly import Decoded, State
+from handler.batcher import Batcher
+from handler.batches import Budget, next_batch, padded
+from handler.cancellation import Cancellation
+from handler.catalog import build_catalog
+from handler.decoder import Decoder
+from handler.decoding_options import DecodingOptions
+from handler.engine import Engine
+from handler.errors import AbandonedError, EngineError
+from handler.loader import load_engine
+from handler.settings import Settings
+from handler.tasks import Sentence, Task
+from handler.weights import open_translator
+
+TIMEOUT_S = 30.0
+GREEDY, BEAM = DecodingOptions(), DecodingOptions(beam_size=4)
+LANGUAGES = ("fra_Latn", "deu_Latn", "spa_Latn")
+SENTENCES = [source for source, _ in document().sentences][:60]
+
+
+def _task(
+    *sentences: int,
+    options: DecodingOptions = GREEDY,
+    cancellation: Cancellation | None = None,
+    on_tokens: Callable[[int, int, Sequence[str], State], bool] = lambda *_: False,
+) -> Task:
+    """Return a task with sentences of these lengths."""
+    task = Task(
+        options=options,
+        cancellation=cancellation or Cancellation(),
+        on_start=lambda _: None,
+        on_tokens=on_tokens,
+        live=False,
+    )
+    for index, length in enumerate(sentences):
+        task.add(index, ["a"] * length, target_lang="fra_Latn", bound=9)
+    return task
+
+
+def _end(sentences: Iterable[Sentence]) -> None:
+    for sentence in sentences:
+        sentence.end([Decoded(["b"], ended=True)])
+
+
+class Gate:
+    """Decodes when it is let; the first batch holds everything up behind it."""
+
+    def __init__(self) -> None:
+        self.open = Event()
+        self.batches: list[Sequence[Sentence]] = []
+
+    def decode(self, batch: Sequence[Sentence]) -> None:
+        """Decode ``batch``, once that is allowed."""
+        self.batches.append(batch)
+        assert self.open.wait(TIMEOUT_S)
+        _end(batch)
+
+    def wait_for(self, count: int) -> None:
+        """Return once so many batches have begun."""
+        deadline = monotonic() + TIMEOUT_S
+        while len(self.batches) < count:
+            assert monotonic() < deadline
+            sleep(0.001)
+
+
+def _waiting(batcher: Batcher, pool: ThreadPoolExecutor, *tasks: Task) -> list[Future[None]]:
+    """Hand ``tasks`` to ``batcher``, in this order."""
+    futures = []
+    for task in tasks:
+        futures.append(pool.submit(batcher.run, task))
+        deadline = monotonic() + TIMEOUT_S
+        while task not in batcher._tasks:  # noqa: SLF001 - nothing else tells that it waits
+            assert monotonic() < deadline
+            sleep(0.001)
+    return futures
+
+
+@pytest.fixture
+def gate() -> Gate:
+    """A gate that is shut."""
+    return Gate()
+
+
+@pytest.fixture
+def batcher(gate: Gate) -> Iterator[Batcher]:
+    """A batcher behind the gate."""
+    batcher = Batcher(gate.decode, "cpu", replicas=1, on_batch=lambda _: None)
+    yield batcher
+    gate.open.set()
+    batcher.close()
+
+
+def test_together_they_are_answered_as_alone(nllb: Engine) -> None:
+    """Any mix of languages, lengths and searches, streamed or not, two batches at a time."""
+    sizes: list[int] = []
+    spec = next(iter(build_catalog(Settings(inter_threads=2)).models.values()))
+    together, _ = load_engine(spec, batching=True, on_batch=lambda batch: sizes.append(len(batch)))
+    asked = [
+        (text, language, options)
+        for number, text in enumerate(SENTENCES)
+        for language in LANGUAGES
+        for options in ([GREEDY, BEAM] if number % 2 else [GREEDY, DecodingOptions(max_completion_tokens=3)])
+    ]
+
+    def ask(engine: Engine, text: str, language: str, options: DecodingOptions, *, streamed: bool = False) -> str:
+        told: list[str] = []
+        answer = engine.translate(
+            text,
+            source_lang="eng_Latn",
+            target_lang=language,
+            options=options,
+            on_text=(lambda _, further: told.append(further)) if streamed else None,
+        )
+        assert not streamed or "".join(told) == answer.choices[0].text
+        return answer.choices[0].text
+
+    alone = [ask(nllb, *question) for question in asked]
+    with ThreadPoolExecutor(24) as pool:
+        futures = [
+            pool.submit(ask, together, *question, streamed=number % 5 == 0) for number, question in enumerate(asked)
+        ]
+        answers = [future.result(TIMEOUT_S) for future in futures]
+    together.close()
+
+    assert answers == alone
+    assert max(sizes) > 4
+    assert sum(sizes) >= len(asked)
+
+
+def test_what_cannot_be_decoded_fails_alone(nllb: Engine) -> None:
+    """CTranslate2 refuses a whole batch for one sentence that is beyond its positions."""
+    del nllb
+    spec = next(iter(build_catalog(Settings()).models.values()))
+    translator = open_translator(
+        str(spec.path), device="cpu", device_indices=(0,), compute_type="default", inter_threads=1, intra_threads=1
+    )
+    sizes: list[int] = []
+    decoder = Decoder(
+        translator,
+        family="nllb",
+        max_target_tokens=spec.max_target_tokens,
+        batching=True,
+        on_batch=lambda batch: sizes.append(len(batch)),
+    )
+    good, bad = ["eng_Latn", "▁Thank", "▁you", ".", "</s>"], ["eng_Latn", *["▁you"] * 2000, "</s>"]
+
+    def decode(tokens: list[str]) -> Sequence[str]:
+        answers: list[Sequence[str]] = []
+
+        def take(_: int, __: int, tokens: Sequence[str], ___: State) -> bool:
+            answers.append(tokens)
+            return False
+
+        decoder.decode(
+            [tokens],
+            "fra_Latn",
+            GREEDY,
+            Cancellation(),
+            on_start=lambda _: None,
+            on_tokens=take,
+            live=False,
+        )
+        return answers[0]
+
+    expected = decode(good)
+    with ThreadPoolExecutor(8) as pool:
+        futures = [pool.submit(decode, bad if number == 4 else good) for number in range(8)]
+        with pytest.raises(EngineError):
+            futures[4].result(TIMEOUT_S)
+        answers = [future.result(TIMEOUT_S) for number, future in enumerate(futures) if number != 4]
+
+    assert answers == [expected] * 7
+    assert decode(good) == expected
+    assert not decoder.broken
+    decoder.close()
+
+
+def test_an_engine_that_fails_whatever_it_is_given_is_broken() -> None:
+    """A device that has lost its state fails all that follow; one good batch shows that it has not."""
+    works = False
+
+    def decode(batch: Sequence[Sentence]) -> None:
+        if not works:
+            raise EngineError
+        _end(batch)
+
+    batcher = Batcher(decode, "cpu", replicas=1, on_batch=lambda _: None)
+    states = []
+    for works in (False, False, True, False, False, False):
+        task = _task(3)
+        if works:
+            batcher.run(task)
+        else:
+            with pytest.raises(EngineError):
+                batcher.run(task)
+        states.append(batcher.broken)
+    batcher.close()
+
+    assert states == [False, False, False, False, False, True]
+
+
+def test_each_hears_of_its_own_sentence_first() -> None:
+    """Who is decoded beside a long sentence does not wait for its end."""
+    short, long = _task(3), _task(3)
+    goes_on = Event()
+
+    def decode(batch: Sequence[Sentence]) -> None:
+        for sentence in batch:
+            if sentence.task is short:
+                sentence.step(0, "</s>", last=False)
+        assert goes_on.wait(TIMEOUT_S)
+        _end(batch)
+
+    gate = Gate()
+    first = _task(3)
+    decoders = iter([gate.decode, decode])
+
+    def decode_next(batch: Sequence[Sentence]) -> None:
+        next(decoders)(batch)
+
+    batcher = Batcher(decode_next, "cpu", replicas=1, on_batch=lambda _: None)
+    with ThreadPoolExecutor(3) as pool:
+        pool.submit(batcher.run, first)
+        gate.wait_for(1)
+        long_answer, short_answer = _waiting(batcher, pool, long, short)
+        gate.open.set()
+
+        short_answer.result(TIMEOUT_S)
+        assert not long_answer.done()
+        goes_on.set()
+        long_answer.result(TIMEOUT_S)
+    batcher.close()
+
+
+def test_a_document_keeps_nobody_waiting_for_its_end(gate: Gate, batcher: Batcher) -> None:
+    """A single sentence goes into the next batch, whatever was there before it."""
+    blocker, document_, single = _task(3), _task(*[20] * 300), _task(20)
+    with ThreadPoolExecutor(3) as pool:
+        pool.submit(batcher.run, blocker)
+        gate.wait_for(1)
+        waiting, answer = _waiting(batcher, pool, document_, single)
+        gate.open.set()
+
+        answer.result(TIMEOUT_S)
+        waiting.result(TIMEOUT_S)
+
+    assert single in {sentence.task for sentence in gate.batches[1]}
+    assert len(gate.batches) > 3
+
+
+def test_different_searches_take_turns(gate: Gate, batcher: Batcher) -> None:
+    """A document with one search does not starve a sentence with another."""
+    blocker, document_, single = _task(3), _task(*[20] * 300), _task(20, options=BEAM)
+    with ThreadPoolExecutor(3) as pool:
+        pool.submit(batcher.run, blocker)
+        gate.wait_for(1)
+        futures = _waiting(batcher, pool, document_, single)
+        gate.open.set()
+        for future in futures:
+            future.result(TIMEOUT_S)
+
+    assert [sentence.task for sentence in gate.batches[2]] == [single]
+
+
+def test_who_gives_up_is_free_at_once(gate: Gate, batcher: Batcher) -> None:
+    """Waiting or being decoded; what waited is never decoded, and the mates are answered."""
+    waiting_cancelled, running_cancelled = Cancellation(), Cancellation()
+    running, waiting = _task(3, cancellation=running_cancelled), _task(5, 5, cancellation=waiting_cancelled)
+    mate = _task(4)
+    with ThreadPoolExecutor(3) as pool:
+        first = pool.submit(batcher.run, running)
+        gate.wait_for(1)
+        second, third = _waiting(batcher, pool, waiting, mate)
+        for cancellation, future in ((waiting_cancelled, second), (running_cancelled, first)):
+            cancellation.cancel()
+            with pytest.raises(AbandonedError):
+                future.result(TIMEOUT_S)
+        gate.open.set()
+        third.result(TIMEOUT_S)
+
+    assert [len(sentence.tokens) for batch in gate.batches for sentence in batch] == [3, 4]
+
+
+def test_what_waits_when_it_is_closed_fails(gate: Gate, batcher: Batcher) -> None:
+    """And so does what comes later; what is being decoded is still answered."""
+    running, waiting = _task(3), _task(5)
+    with ThreadPoolExecutor(2) as pool:
+        first = pool.submit(batcher.run, running)
+        gate.wait_for(1)
+        [second] = _waiting(batcher, pool, waiting)
+        batcher.close()
+        with pytest.raises(EngineError):
+            second.result(TIMEOUT_S)
+        with pytest.raises(EngineError):
+            batcher.run(_task(3))
+        gate.open.set()
+        first.result(TIMEOUT_S)
+
+
+def test_a_fault_of_one_listener_is_its_own() -> None:
+    """An error in what takes the tokens fails that request and no other."""
+
+    def fault(*_: object) -> bool:
+        raise ZeroDivisionError
+
+    faulty, good = _task(3, on_tokens=fault), _task(3)
+    batcher = Batcher(_end, "cpu", replicas=1, on_batch=lambda _: None)
+    with pytest.raises(ZeroDivisionError):
+        batcher.run(faulty)
+    batcher.run(good)
+    batcher.close()
+
+
+LENGTHS = st.lists(st.integers(1, 40), min_size=1, max_size=12)
+
+
+@given(st.lists(st.tuples(LENGTHS, st.sampled_from([GREEDY, BEAM])), min_size=1, max_size=6), st.integers(1, 400))
+def test_batches_hold_every_sentence_once(drawn: list[tuple[list[int], DecodingOptions]], max_tokens: int) -> None:
+    """Within the bound, of one search, and each request of that search in the first batch while there is room."""
+    tasks = [_task(*lengths, options=options) for lengths, options in drawn]
+    seen: list[tuple[Task, int]] = []
+    while left := [task for task in tasks if task.next is not None]:
+        batch = next_batch(left, max_tokens)
+        assert batch[0].task is left[0]
+        assert len({sentence.task.search for sentence in batch}) == 1
+        assert len(batch) == 1 or padded(batch) <= max_tokens
+        counts = [sum(sentence.task is task for sentence in batch) for task in left]
+        assert max(counts) == 1 or not any(
+            count == 0 and task.search == left[0].search and padded([*batch[:-1], task.next]) <= max_tokens
+            for count, task in zip(counts, left, strict=True)
+            if task.next is not None and task.search.step_by_step
+        )
+        seen += [(sentence.task, sentence.index) for sentence in batch]
+
+    assert sorted((tasks.index(task), index) for task, index in seen) == [
+        (number, index) for number, (lengths, _) in enumerate(drawn) for index in range(len(lengths))
+    ]
+
+
+def test_batches_grow_with_the_speed_of_the_model() -> None:
+    """Those of a fast model get large, those of a slow one stay small; half-empty ones tell nothing."""
+    fast, slow, on_cpu = Budget("cuda"), Budget("cuda"), Budget("cpu")
+    least = fast.tokens
+    for budget, seconds in ((fast, 0.001), (slow, 60.0), (on_cpu, 0.001)):
+        for _ in range(9):
+            budget.learn(next_batch([_task(*[20] * 900)], budget.tokens), seconds)
+    grown = fast.tokens
+    fast.learn(next_batch([_task(3)], grown), 1e-6)
+
+    assert slow.tokens == least < on_cpu.tokens < fast.tokens
+    assert fast.tokens == grown > 10 * least
+    fast.shrink()
+    assert fast.tokens == grown // 2
+
+
+def test_many_at_once_over_http_get_their_own_answers(tmp_path: Path) -> None:
+    """Each its own; the header tells how long it waited for others."""
+    expected = dict(document().sentences[:48])
+
+    def ask(text: str) -> Answer:
+        return server.chat(text, source_lang="eng_Latn", target_lang="fra_Latn")
+
+    with running_server(tmp_path) as server, ThreadPoolExecutor(16) as pool:
+        answers = list(pool.map(ask, expected))
+
+    contents = [answer.json()["choices"][0]["message"]["content"] for answer in answers]
+    assert contents == list(expected.values())
+    assert all("queue;dur=" in answer.headers["server-timing"] for answer in answers)

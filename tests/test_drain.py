@@ -1,0 +1,117 @@
+"""The end of a server: what runs is answered, what comes is sent elsewhere, and the process says it went well."""
+
+import http.client
+import json
+import signal
+import time
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from conftest import REQUEST_TIMEOUT_S, Answer, Server, running_server
+
+HOTEL, HOTEL_FR = "Where is the hotel?", "Où est l'hôtel ?"
+FRENCH = {"source_lang": "eng_Latn", "target_lang": "fra_Latn"}
+LONG = f"{HOTEL}\n" * 1500
+CLIENTS = 32
+
+
+def _wait_until_draining(server: Server) -> None:
+    deadline = time.monotonic() + REQUEST_TIMEOUT_S
+    while server.request("GET", "/health/ready").json()["status"] != "draining":
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+def _running(long: "Future[Answer]") -> None:
+    """Return once the long request, which takes seconds, is on its way."""
+    time.sleep(0.5)
+    assert not long.done()
+
+
+def test_what_runs_is_finished_and_what_comes_is_refused(tmp_path: Path) -> None:
+    """Readiness tells it, liveness stays; the refusal says when to come again, and exit code 0 that it went well."""
+    with running_server(tmp_path) as server, ThreadPoolExecutor(1) as pool:
+        long = pool.submit(server.chat, LONG, **FRENCH, beam_size=16)
+        _running(long)
+        server.process.send_signal(signal.SIGTERM)
+        _wait_until_draining(server)
+        ready, live = (server.request("GET", f"/health/{kind}") for kind in ("ready", "live"))
+        refused = server.chat(HOTEL, **FRENCH)
+        answer = long.result(REQUEST_TIMEOUT_S)
+        exit_code = server.process.wait(REQUEST_TIMEOUT_S)
+
+    assert (ready.status, live.status) == (503, 200)
+    assert (refused.status, refused.headers["retry-after"], refused.headers["connection"]) == (503, "1", "close")
+    assert refused.json()["error"]["code"] == "draining"
+    assert (answer.status, answer.json()["choices"][0]["message"]["content"]) == (200, f"{HOTEL_FR}\n" * 1500)
+    assert exit_code == 0
+
+
+def test_what_takes_too_long_is_told_so(tmp_path: Path) -> None:
+    """After the grace time a request is refused like one that came too late."""
+    with running_server(tmp_path, DRAIN_S="0.2") as server, ThreadPoolExecutor(1) as pool:
+        long = pool.submit(server.chat, LONG, **FRENCH, beam_size=16)
+        _running(long)
+        start = time.monotonic()
+        server.process.send_signal(signal.SIGTERM)
+        answer = long.result(REQUEST_TIMEOUT_S)
+        exit_code = server.process.wait(REQUEST_TIMEOUT_S)
+        took_s = time.monotonic() - start
+
+    assert (answer.status, answer.json()["error"]["code"]) == (503, "draining")
+    assert exit_code == 0
+    assert took_s < 10
+
+
+def test_a_second_signal_does_not_wait(tmp_path: Path) -> None:
+    """Whoever asks twice means now."""
+    with running_server(tmp_path, DRAIN_S="300") as server, ThreadPoolExecutor(1) as pool:
+        long = pool.submit(server.chat, LONG, **FRENCH, beam_size=16)
+        _running(long)
+        server.process.send_signal(signal.SIGTERM)
+        _wait_until_draining(server)
+        server.process.send_signal(signal.SIGTERM)
+        exit_code = server.process.wait(REQUEST_TIMEOUT_S)
+        answer = long.result(REQUEST_TIMEOUT_S)
+
+    assert exit_code == 0
+    assert answer.status == 503
+
+
+def test_no_request_of_many_clients_fails(tmp_path: Path) -> None:
+    """Each is answered in full or refused in the envelope, over connections that are kept."""
+
+    def client(server: Server) -> list[tuple[int, Any]]:
+        address = urlsplit(server.url)
+        answers: list[tuple[int, Any]] = []
+        with closing(
+            http.client.HTTPConnection(str(address.hostname), address.port, timeout=REQUEST_TIMEOUT_S)
+        ) as connection:
+            while not answers or answers[-1][0] == 200:
+                # The connection is closed with the refusal, and the refusal ends this client.
+                body = json.dumps({"messages": [{"role": "user", "content": HOTEL}], **FRENCH})
+                connection.request("POST", "/v1/chat/completions", body, {"content-type": "application/json"})
+                response = connection.getresponse()
+                answers.append((response.status, json.loads(response.read())))
+                if response.headers["connection"] == "close":
+                    break
+        return answers
+
+    with running_server(tmp_path) as server, ThreadPoolExecutor(CLIENTS) as pool:
+        futures = [pool.submit(client, server) for _ in range(CLIENTS)]
+        time.sleep(1)
+        server.process.send_signal(signal.SIGTERM)
+        answers = [answer for future in futures for answer in future.result(REQUEST_TIMEOUT_S)]
+        exit_code = server.process.wait(REQUEST_TIMEOUT_S)
+
+    assert exit_code == 0
+    assert {status for status, _ in answers} <= {200, 503}
+    assert sum(status == 200 for status, _ in answers) >= CLIENTS
+    for status, body in answers:
+        if status == 200:
+            assert body["choices"][0]["message"]["content"] == HOTEL_FR
+        else:
+            assert body["error"]["code"] == "draining"
