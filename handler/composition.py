@@ -1,36 +1,50 @@
 """Puts the running service together; the entry points differ only in where their settings come from."""
 
 from functools import partial
+from typing import TYPE_CHECKING
 
 from fastapi import FastAPI
 
 from handler.app import create_app
 from handler.catalog import build_catalog
-from handler.errors import ModelLoadError
+from handler.errors import ModelLoadError, SettingsError
 from handler.loader import load_engine
+from handler.measurements import Measurements, Totals
 from handler.models import ModelManager
 from handler.settings import Settings
 from handler.telemetry import ColdStart, process_age_ms, set_log_level
 
+if TYPE_CHECKING:
+    from opentelemetry.trace import TracerProvider
 
-def compose(settings: Settings, *, wait: bool = False, warm_up: bool = True) -> FastAPI:
+
+def compose(
+    settings: Settings, *, wait: bool = False, warm_up: bool = True, measurements: Measurements | None = None
+) -> FastAPI:
     """Begin to load the startup models and return the application that serves them.
 
     Args:
         settings: The merged settings.
         wait: Return only when the models are loaded, as a Lambda function's init must.
         warm_up: Let each model translate a word once it is loaded.
+        measurements: Gets all figures; default: a host's, which ``/metrics`` shows.
 
     Raises:
-        SettingsError: The settings name something that is not there.
+        SettingsError: The settings name something that is not there, or needs a package that is not.
         ManifestError: A model folder is not what its manifest says.
         ModelLoadError: With ``wait``: a startup model failed to load.
     """
     set_log_level(settings.log_level)
-    models = ModelManager(build_catalog(settings), loader=partial(load_engine, warm_up=warm_up))
+    catalog = build_catalog(settings)
+    if measurements is None:
+        measurements = _host_measurements(settings)
+    tracer_provider = None if settings.tracing == "off" else _tracer_provider()
+    models = ModelManager(catalog, loader=partial(load_engine, warm_up=warm_up), measurements=measurements)
     models.start()
     cold_start = ColdStart()
-    app = create_app(models, settings, cold_start=cold_start)
+    app = create_app(
+        models, settings, cold_start=cold_start, measurements=measurements, tracer_provider=tracer_provider
+    )
     if wait:
         models.wait()
         for spec in models:
@@ -38,3 +52,29 @@ def compose(settings: Settings, *, wait: bool = False, warm_up: bool = True) -> 
                 raise ModelLoadError(spec.id)
     cold_start.init_ms = process_age_ms()
     return app
+
+
+def _host_measurements(settings: Settings) -> Measurements:
+    if settings.metrics == "off":
+        return Measurements()
+    from importlib.util import find_spec  # noqa: PLC0415 - Lambda does without
+
+    # Imported with the first scrape; but who has no such package should hear of it now.
+    if find_spec("prometheus_client") is None:
+        message = (
+            f"metrics = {settings.metrics!r} needs prometheus-client, which is not installed: "
+            "pip install 'ctranslate2-server[host]', or metrics = 'off'"
+        )
+        raise SettingsError(message)
+    return Measurements(Totals())
+
+
+def _tracer_provider() -> "TracerProvider":
+    try:
+        from handler.tracing import tracer_provider  # noqa: PLC0415 - for those who send spans
+    except ImportError:
+        message = (
+            "tracing = 'otlp' needs OpenTelemetry's SDK, which is not installed: pip install 'ctranslate2-server[otel]'"
+        )
+        raise SettingsError(message) from None
+    return tracer_provider()

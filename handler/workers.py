@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from contextvars import copy_context
 from threading import Lock
 from time import perf_counter
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from handler.errors import OverloadedError
 
@@ -28,7 +28,13 @@ class Workers:
         self._places = threads + max_queued
         self._max_queued = max_queued
         self._taken = 0
+        self._waiting = 0
         self._lock = Lock()
+
+    @property
+    def waiting(self) -> int:
+        """Places whose call no thread has taken up: they wait for one, or for their model."""
+        return self._waiting
 
     @contextmanager
     def place(self) -> "Iterator[Place]":
@@ -41,23 +47,31 @@ class Workers:
             if self._taken >= self._places:
                 raise OverloadedError(limit=self._max_queued)
             self._taken += 1
-        place = Place(self._pool)
+            self._waiting += 1
+        place = Place(self._pool, on_begin=self._begin)
         try:
             yield place
         finally:
             place.when_idle(self._release)
 
-    def _release(self) -> None:
+    def _begin(self) -> None:
+        with self._lock:
+            self._waiting -= 1
+
+    def _release(self, *, begun: bool) -> None:
         with self._lock:
             self._taken -= 1
+            self._waiting -= not begun
 
 
 class Place:
     """The right to run one call."""
 
-    def __init__(self, pool: ThreadPoolExecutor) -> None:
-        """Run it in ``pool``."""
+    def __init__(self, pool: ThreadPoolExecutor, *, on_begin: Callable[[], None]) -> None:
+        """Run it in ``pool``, and call ``on_begin`` when a thread takes it up."""
         self._pool = pool
+        self._on_begin = on_begin
+        self._begun = False
         self._call: Future[Any] | None = None
 
     async def run(self, function: Callable[[float], T]) -> T:
@@ -69,14 +83,23 @@ class Place:
         submitted = perf_counter()
 
         def call() -> T:
+            self._begun = True
+            self._on_begin()
             return function((perf_counter() - submitted) * 1e3)
 
         self._call = future = self._pool.submit(copy_context().run, call)
         return await asyncio.wrap_future(future)
 
-    def when_idle(self, release: Callable[[], None]) -> None:
+    def when_idle(self, release: "Release") -> None:
         """Call ``release`` once no thread runs the call, which goes on when its caller is cancelled."""
         if self._call is None:
-            release()
+            release(begun=False)
         else:
-            self._call.add_done_callback(lambda _: release())
+            self._call.add_done_callback(lambda _: release(begun=self._begun))
+
+
+class Release(Protocol):
+    """Gives a place to the next."""
+
+    def __call__(self, *, begun: bool) -> None:
+        """Take it back, and learn whether its call was ever taken up."""
