@@ -18,8 +18,9 @@ class EmbeddedMetrics:
         self._metrics = EphemeralMetrics(namespace=namespace, service=SERVICE)
         self._figures: list[tuple[Figure, float]] = []
 
-    def add(self, figure: Figure, value: float, status: int | None = None) -> None:  # noqa: ARG002 - the log line has it
-        """Keep one value for the end of the invocation."""
+    def add(self, figure: Figure, value: float, status: int | None = None) -> None:
+        """Keep one value for the end of the invocation; the log line has the status."""
+        del status
         self._figures.append((figure, value))
 
     def flush(self) -> None:

@@ -1,12 +1,13 @@
 """What is counted and timed, and the one place that everything reports to; where figures go is up to a sink.
 
-Hosts add them up for ``/metrics``, a Lambda function writes those of each invocation into its log, and with no sink nothing
-is kept. No figure has a label that is taken from what a client sends: only the status tells answers apart.
+Hosts add them up for ``/metrics``, a Lambda function writes those of each invocation into its log, and with no sink
+nothing is kept. No figure has a label that is taken from what a client sends: only the status tells answers apart.
+
+Plain classes, because every cold start imports them: a dataclass is compiled when it is made.
 """
 
 from bisect import bisect_left
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from itertools import accumulate
 from threading import Lock
 from typing import Protocol
@@ -23,16 +24,24 @@ _SENTENCES = (1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0)
 _TOKENS = (16.0, 32.0, 64.0, 128.0, 256.0, 512.0, 1024.0, 2048.0, 4096.0, 8192.0, 16384.0)
 
 
-@dataclass(frozen=True, eq=False, slots=True)
 class Figure:
     """One thing that is counted, or, where it has bounds, whose distribution is kept."""
 
-    name: str
-    """As Prometheus has it: base units, counters end in ``_total``."""
-    help: str
-    bounds: tuple[float, ...] = ()
-    """Upper bounds of a histogram's buckets, each part of its bucket."""
-    by_status: bool = False
+    __slots__ = ("bounds", "by_status", "help", "name")
+
+    def __init__(self, name: str, text: str, *, bounds: tuple[float, ...] = (), by_status: bool = False) -> None:
+        """Describe it.
+
+        Args:
+            name: As Prometheus has it: base units, counters end in ``_total``.
+            text: What it is, for people.
+            bounds: Upper bounds of a histogram's buckets, each part of its bucket.
+            by_status: Whether it is counted for each status of an answer.
+        """
+        self.name = name
+        self.help = text
+        self.bounds = bounds
+        self.by_status = by_status
 
 
 REQUESTS = Figure("ct2_requests_total", "Requests by the status of the answer; 499: the client left.", by_status=True)
@@ -47,16 +56,22 @@ REFUSED = Figure("ct2_refused_completions_total", "Chat completions refused beca
 PROMPT_TOKENS = Figure("ct2_prompt_tokens_total", "Tokens of the texts that were translated.")
 COMPLETION_TOKENS = Figure("ct2_completion_tokens_total", "Tokens of the answers.")
 COMPLETION = Figure(
-    "ct2_completion_seconds", "Time from a request to the end of its answer, streams included, of status 200.", _REQUEST_S
+    "ct2_completion_seconds",
+    "Time from a request to the end of its answer, streams included, of status 200.",
+    bounds=_REQUEST_S,
 )
-QUEUE_WAIT = Figure("ct2_queue_wait_seconds", "Time that a request waited for a thread or the engine.", _REQUEST_S)
-DECODE = Figure("ct2_decode_seconds", "Time to translate the text of a request.", _REQUEST_S)
+QUEUE_WAIT = Figure(
+    "ct2_queue_wait_seconds", "Time that a request waited for a thread or the engine.", bounds=_REQUEST_S
+)
+DECODE = Figure("ct2_decode_seconds", "Time to translate the text of a request.", bounds=_REQUEST_S)
 FIRST_TOKEN = Figure(
-    "ct2_time_to_first_token_seconds", "Time from a request for a stream to its first text.", _REQUEST_S
+    "ct2_time_to_first_token_seconds", "Time from a request for a stream to its first text.", bounds=_REQUEST_S
 )
-BATCH_SENTENCES = Figure("ct2_batch_sentences", "Sentences that were decoded together, of one request or many.", _SENTENCES)
-BATCH_SOURCE_TOKENS = Figure("ct2_batch_source_tokens", "Source tokens of the sentences of a batch.", _TOKENS)
-MODEL_LOAD = Figure("ct2_model_load_seconds", "Time to load a model, its warm-up included.", _LOAD_S)
+BATCH_SENTENCES = Figure(
+    "ct2_batch_sentences", "Sentences that were decoded together, of one request or many.", bounds=_SENTENCES
+)
+BATCH_SOURCE_TOKENS = Figure("ct2_batch_source_tokens", "Source tokens of the sentences of a batch.", bounds=_TOKENS)
+MODEL_LOAD = Figure("ct2_model_load_seconds", "Time to load a model, its warm-up included.", bounds=_LOAD_S)
 MODEL_LOAD_FAILURES = Figure("ct2_model_load_failures_total", "Attempts to load a model that failed.")
 
 FIGURES = (
@@ -77,7 +92,6 @@ FIGURES = (
 )
 """All of them, in the order they are shown in."""
 
-
 _STATUSES = (_OK, 400, 401, 404, OverloadedError.status_code, AbandonedError.status_code, _FIRST_SERVER_ERROR, 503, 504)
 """Shown from the start; others as they come."""
 
@@ -87,16 +101,6 @@ class Sink(Protocol):
 
     def add(self, figure: Figure, value: float, status: int | None = None) -> None:
         """Take one value: of a counter what it grows by, else what was observed."""
-
-
-@dataclass(frozen=True, slots=True)
-class Histogram:
-    """How the values of a figure are spread."""
-
-    cumulative: tuple[int, ...]
-    """Values up to each bound, and last all of them."""
-    total: float
-    """Their sum."""
 
 
 class Totals:
@@ -129,19 +133,20 @@ class Totals:
         with self._lock:
             return dict(self._by_status[figure])
 
-    def histogram(self, figure: Figure) -> Histogram:
-        """Return the distribution of a figure with bounds."""
+    def histogram(self, figure: Figure) -> tuple[tuple[int, ...], float]:
+        """Return how many values there are up to each bound of a figure, and last all of them; and their sum."""
         with self._lock:
-            return Histogram(tuple(accumulate(self._buckets[figure])), self._sums[figure])
+            return tuple(accumulate(self._buckets[figure])), self._sums[figure]
 
 
-@dataclass(slots=True)
 class Measurements:
     """What the parts of the service report to."""
 
-    sink: Sink | None = None
-    in_flight: int = field(default=0, init=False)
-    """Requests that are being answered; counted on the event loop."""
+    def __init__(self, sink: Sink | None = None) -> None:
+        """Pass figures on to ``sink``, if there is one."""
+        self.sink = sink
+        self.in_flight = 0
+        """Requests that are being answered; counted on the event loop."""
 
     def began(self) -> None:
         """Count a request that has come in."""

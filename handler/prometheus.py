@@ -69,10 +69,10 @@ class _App(Collector):
 
 def _family(figure: Figure, totals: Totals) -> Metric:
     if figure.bounds:
-        histogram = totals.histogram(figure)
+        cumulative, total = totals.histogram(figure)
         bounds = [*map(floatToGoString, figure.bounds), "+Inf"]
-        buckets = list(zip(bounds, map(float, histogram.cumulative), strict=True))
-        return HistogramMetricFamily(figure.name, figure.help, buckets=buckets, sum_value=histogram.total)
+        buckets = list(zip(bounds, map(float, cumulative), strict=True))
+        return HistogramMetricFamily(figure.name, figure.help, buckets=buckets, sum_value=total)
     if not figure.by_status:
         return CounterMetricFamily(figure.name, figure.help, value=totals.count(figure))
     family = CounterMetricFamily(figure.name, figure.help, labels=["status"])

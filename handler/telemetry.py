@@ -25,7 +25,7 @@ logger = Logger(service=SERVICE, level=_FIRST_LEVEL, use_rfc3339=True)
 
 _SANE_ID = re.compile(r"[\x21-\x7e]{1,128}")
 _TRACEPARENT = re.compile(
-    r"(?P<version>(?!ff)[0-9a-f]{2})-(?P<trace_id>(?!0{32})[0-9a-f]{32})-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}(?P<more>-.*)?"
+    r"(?P<version>(?!ff)[0-9a-f]{2})-(?P<trace>(?!0{32})[0-9a-f]{32})-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}(?P<more>-.*)?"
 )
 
 
@@ -53,7 +53,7 @@ def trace_id(traceparents: Sequence[str]) -> str | None:
     """
     match = _TRACEPARENT.fullmatch(traceparents[0]) if len(traceparents) == 1 else None
     # Later versions may add something; this one ends here.
-    return None if match is None or (match["version"] == "00" and match["more"]) else match["trace_id"]
+    return None if match is None or (match["version"] == "00" and match["more"]) else match["trace"]
 
 
 def process_age_ms() -> float:

@@ -135,8 +135,9 @@ def test_the_dashboard_is_one_that_grafana_takes() -> None:
     taken: set[tuple[int, int]] = set()
     for panel in panels:
         place = panel["gridPos"]
-        cells = {(x, y) for x in range(place["x"], place["x"] + place["w"]) for y in range(place["y"], place["y"] + place["h"])}
-        assert place["x"] + place["w"] <= 24
+        columns, rows = (range(place[at], place[at] + place[size]) for at, size in (("x", "w"), ("y", "h")))
+        cells = {(x, y) for x in columns for y in rows}
+        assert max(columns) < 24
         assert not cells & taken
         taken |= cells
         assert panel["datasource"] == {"type": "prometheus", "uid": "${datasource}"}
