@@ -5,9 +5,10 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from contextvars import copy_context
+from functools import partial
 from threading import Lock
 from time import perf_counter
-from typing import Any, Protocol, TypeVar
+from typing import Any, TypeVar
 
 from handler.errors import OverloadedError
 
@@ -52,16 +53,16 @@ class Workers:
         try:
             yield place
         finally:
-            place.when_idle(self._release)
+            place.when_idle(partial(self._release, place))
 
     def _begin(self) -> None:
         with self._lock:
             self._waiting -= 1
 
-    def _release(self, *, begun: bool) -> None:
+    def _release(self, place: "Place") -> None:
         with self._lock:
             self._taken -= 1
-            self._waiting -= not begun
+            self._waiting -= not place.begun
 
 
 class Place:
@@ -71,7 +72,7 @@ class Place:
         """Run it in ``pool``, and call ``on_begin`` when a thread takes it up."""
         self._pool = pool
         self._on_begin = on_begin
-        self._begun = False
+        self.begun = False
         self._call: Future[Any] | None = None
 
     async def run(self, function: Callable[[float], T]) -> T:
@@ -83,23 +84,16 @@ class Place:
         submitted = perf_counter()
 
         def call() -> T:
-            self._begun = True
+            self.begun = True
             self._on_begin()
             return function((perf_counter() - submitted) * 1e3)
 
         self._call = future = self._pool.submit(copy_context().run, call)
         return await asyncio.wrap_future(future)
 
-    def when_idle(self, release: "Release") -> None:
+    def when_idle(self, release: Callable[[], None]) -> None:
         """Call ``release`` once no thread runs the call, which goes on when its caller is cancelled."""
         if self._call is None:
-            release(begun=False)
+            release()
         else:
-            self._call.add_done_callback(lambda _: release(begun=self._begun))
-
-
-class Release(Protocol):
-    """Gives a place to the next."""
-
-    def __call__(self, *, begun: bool) -> None:
-        """Take it back, and learn whether its call was ever taken up."""
+            self._call.add_done_callback(lambda _: release())

@@ -83,3 +83,42 @@ async def test_who_waits_for_something_else_holds_a_place() -> None:
         pass
     with workers.place():
         pass
+
+
+async def test_what_waits_is_told() -> None:
+    """Who holds a place and no thread, until a thread takes it up or it gives up."""
+    workers = Workers(1, max_queued=3)
+    release = threading.Event()
+    running = asyncio.create_task(_run(workers, lambda: release.wait(10)))
+    queued = [asyncio.create_task(_run(workers, lambda: None)) for _ in range(2)]
+    await asyncio.sleep(0.01)
+
+    with workers.place():
+        assert workers.waiting == 3
+    assert workers.waiting == 2
+    queued[0].cancel()
+    await asyncio.gather(queued[0], return_exceptions=True)
+    assert workers.waiting == 1
+    release.set()
+    await asyncio.gather(running, queued[1])
+    assert workers.waiting == 0
+
+
+async def test_a_call_that_goes_on_without_its_caller_does_not_wait() -> None:
+    """It holds its place until it ends, but a thread has it."""
+    workers = Workers(1, max_queued=0)
+    release = threading.Event()
+    running = asyncio.create_task(_run(workers, lambda: release.wait(10)))
+    await asyncio.sleep(0.01)
+
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
+
+    assert workers.waiting == 0
+    with pytest.raises(OverloadedError), workers.place():
+        pass
+    release.set()
+    await asyncio.sleep(0.05)
+    with workers.place():
+        assert workers.waiting == 1
+    assert workers.waiting == 0
