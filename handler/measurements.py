@@ -164,25 +164,10 @@ class Measurements:
         if self.sink is None:
             return
         self.sink.add(REQUESTS, 1, status)
-        if not record.completion:
-            return
-        self.sink.add(COMPLETIONS, 1, status)
-        broke_off = "error" in record.fields
-        if status >= _FIRST_SERVER_ERROR or broke_off:
-            self.sink.add(FAILED, 1)
-        if status == OverloadedError.status_code:
-            self.sink.add(REFUSED, 1)
-        if status == _OK and not broke_off:
-            self.sink.add(COMPLETION, seconds)
-        if record.streamed and "total" in record.timings_ms:
-            # A stream's head is sent once there is text, see handler.routes.chat.
-            self.sink.add(FIRST_TOKEN, record.timings_ms["total"] / 1e3)
-        for figure, phase in ((QUEUE_WAIT, "queue"), (DECODE, "translate")):
-            if phase in record.timings_ms:
-                self.sink.add(figure, record.timings_ms[phase] / 1e3)
-        for figure, name in ((PROMPT_TOKENS, "prompt_tokens"), (COMPLETION_TOKENS, "completion_tokens")):
-            if name in record.fields:
-                self.sink.add(figure, record.fields[name])
+        if record.completion:
+            self.sink.add(COMPLETIONS, 1, status)
+            _add_outcome(self.sink, record, status, seconds)
+            _add_amounts(self.sink, record)
 
     def batch(self, *, sentences: int, source_tokens: int) -> None:
         """Report sentences that were decoded together."""
@@ -199,3 +184,25 @@ class Measurements:
         """Report a model that could not be loaded."""
         if self.sink is not None:
             self.sink.add(MODEL_LOAD_FAILURES, 1)
+
+
+def _add_outcome(sink: Sink, record: RequestRecord, status: int, seconds: float) -> None:
+    broke_off = "error" in record.fields
+    if status >= _FIRST_SERVER_ERROR or broke_off:
+        sink.add(FAILED, 1)
+    elif status == OverloadedError.status_code:
+        sink.add(REFUSED, 1)
+    elif status == _OK:
+        sink.add(COMPLETION, seconds)
+
+
+def _add_amounts(sink: Sink, record: RequestRecord) -> None:
+    if record.streamed and "total" in record.timings_ms:
+        # A stream's head is sent once there is text, see handler.routes.chat.
+        sink.add(FIRST_TOKEN, record.timings_ms["total"] / 1e3)
+    for figure, phase in ((QUEUE_WAIT, "queue"), (DECODE, "translate")):
+        if phase in record.timings_ms:
+            sink.add(figure, record.timings_ms[phase] / 1e3)
+    for figure, name in ((PROMPT_TOKENS, "prompt_tokens"), (COMPLETION_TOKENS, "completion_tokens")):
+        if name in record.fields:
+            sink.add(figure, record.fields[name])

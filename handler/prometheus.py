@@ -4,6 +4,7 @@ A registry is made for each scrape and belongs to one app: all state is in the t
 """
 
 from collections.abc import Collection, Iterator
+from typing import get_args
 
 from prometheus_client import CollectorRegistry, ProcessCollector
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
@@ -14,9 +15,8 @@ from prometheus_client.utils import floatToGoString
 
 from handler.measurements import FIGURES, Figure, Measurements, Totals
 from handler.models import ModelManager
+from handler.schemas import ModelState
 from handler.workers import Workers
-
-_STATES = ("unloaded", "loading", "loaded", "failed")
 
 
 def page(
@@ -60,7 +60,7 @@ class _App(Collector):
         )
         states = {spec.id: self._models.state(spec) for spec in self._models}
         by_state = GaugeMetricFamily("ct2_models", "Configured models by how far they are.", labels=["state"])
-        for state in _STATES:
+        for state in get_args(ModelState):
             by_state.add_metric([state], list(states.values()).count(state))
         yield by_state
         ready = all(states[spec.id] == "loaded" for spec in self._models if spec.load == "startup")

@@ -307,7 +307,7 @@ def test_a_namespace_is_what_cloudwatch_takes(tmp_path: Path, namespace: str) ->
 )
 def test_another_namespace_stops_the_start(tmp_path: Path, namespace: str) -> None:
     """CloudWatch would drop every figure and say nothing."""
-    with pytest.raises(SettingsError, match="metrics_namespace: .*at most 255 of") as caught:
+    with pytest.raises(SettingsError, match=r"metrics_namespace: .*at most 255 of") as caught:
         _load(tmp_path, f'metrics_namespace = "{namespace}"')
 
     assert "\n" not in str(caught.value)

@@ -74,20 +74,14 @@ def running_collector() -> Iterator[Collector]:
 @contextmanager
 def traced_server(folder: Path, collector: Collector, **variables: str) -> Iterator[Server]:
     """Run a server that sends its spans at once, not compressed."""
-    with running_server(
-        folder,
-        TRACING="otlp",
-        OTEL_EXPORTER_OTLP_ENDPOINT=collector.url,
-        **({"OTEL_BSP_SCHEDULE_DELAY": "50"} | variables),
-    ) as server:
+    settings = {"TRACING": "otlp", "OTEL_EXPORTER_OTLP_ENDPOINT": collector.url, "OTEL_BSP_SCHEDULE_DELAY": "50"}
+    with running_server(folder, ready=True, **settings | variables) as server:
         yield server
 
 
 def attributes(span: Span) -> dict[str, Any]:
     """Return what is told about a request."""
-    return {
-        pair.key: getattr(pair.value, str(pair.value.WhichOneof("value"))) for pair in span.attributes
-    }
+    return {pair.key: getattr(pair.value, str(pair.value.WhichOneof("value"))) for pair in span.attributes}
 
 
 def test_a_request_is_one_span_of_the_clients_trace(tmp_path: Path) -> None:
@@ -142,7 +136,8 @@ def test_nothing_is_sent_unless_it_is_asked_for(tmp_path: Path) -> None:
     """Whatever OpenTelemetry's variables say; they may be set for everything on a machine."""
     with running_collector() as collector:
         variables = {"OTEL_EXPORTER_OTLP_ENDPOINT": collector.url, "FASTAPI_OTEL_AUTO_CONFIGURE": "true"}
-        with running_server(tmp_path, **variables, OTEL_BSP_SCHEDULE_DELAY="50") as server:
+        variables |= {"OTEL_BSP_SCHEDULE_DELAY": "50"}
+        with running_server(tmp_path, ready=True, **variables) as server:
             assert server.request("POST", CHAT, BODY, {"traceparent": TRACEPARENT}).status == 200
         assert collector.requests == []
 
