@@ -143,10 +143,11 @@ def test_nothing_is_sent_unless_it_is_asked_for(tmp_path: Path) -> None:
 
 
 def test_a_collector_that_is_not_there_disturbs_nobody(tmp_path: Path) -> None:
-    """Requests are answered, and the server still ends in time."""
+    """Requests are answered, the log says in its own form that spans are lost, and the server still ends in time."""
     nowhere = Collector(f"http://127.0.0.1:{free_port()}")
     with traced_server(tmp_path, nowhere) as server:
         answers = [server.request("POST", CHAT, BODY) for _ in range(3)]
+        wait_until(lambda: any("Failed to export spans" in line["message"] for line in server.log_lines()))
 
     assert [answer.status for answer in answers] == [200] * 3
     # running_server kills what has not ended after 10 s.
