@@ -73,6 +73,7 @@ class Place:
         self._pool = pool
         self._on_begin = on_begin
         self.begun = False
+        """Whether the call no longer waits for its turn."""
         self._call: Future[Any] | None = None
 
     async def run(self, function: Callable[[float], T]) -> T:

@@ -148,7 +148,7 @@ def test_what_waits_is_shown_and_what_is_refused_is_counted(tmp_path: Path) -> N
 def test_failures_of_the_server_are_counted(tmp_path: Path) -> None:
     """Past its time: a stream that breaks off, whose status was 200, and a whole answer, which is a 504."""
     with running_server(tmp_path, MAX_REQUEST_S="1") as server:
-        stream = server.chat(LONG, source_lang="eng_Latn", target_lang="fra_Latn", stream=True, beam_size=2)
+        stream = server.chat(LONG, source_lang="eng_Latn", target_lang="fra_Latn", stream=True, beam_size=16)
         whole = server.chat(LONG, source_lang="eng_Latn", target_lang="fra_Latn", beam_size=16)
         page = settled(server)
 
