@@ -104,7 +104,7 @@ lock: $(VENV)/.dev ## write requirements/*.txt anew from pyproject.toml
 	$(BIN)/pip install --quiet uv==0.13.9
 	$(COMPILE) pyproject.toml --extra lambda --output-file requirements/lambda.txt
 	$(COMPILE) pyproject.toml --extra host --group build --output-file requirements/host.txt
-	$(COMPILE) pyproject.toml --extra host --extra lambda --group build --group test --group check --output-file requirements/dev.txt
+	$(COMPILE) pyproject.toml --extra host --extra lambda --extra otel --group build --group test --group check --output-file requirements/dev.txt
 	$(COMPILE) pyproject.toml --group bake --output-file requirements/bake.txt
 	$(COMPILE) requirements/sam.in --output-file requirements/sam.txt
 	$(COMPILE) requirements/infra.in --output-file requirements/infra.txt

@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 _EXIT_USAGE = 2
 _BACKLOG = 2048
 """Connections the kernel holds while the event loop is busy; uvicorn's own default."""
+_KEEP_ALIVE_S = 150
+"""How long a connection without a request is kept: longer than load balancers keep theirs (60 to 130 s),
+or they would send a request into one that is just being closed, and answer 502."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -84,7 +87,13 @@ def _serve(loaded: LoadedSettings, *, example: bool) -> int:
     with _listen(settings.server_host, settings.server_port) as listening:
         app = compose(settings)
         config = uvicorn.Config(
-            app, http=EnvelopeProtocol, log_config=None, access_log=False, server_header=False, lifespan="off"
+            app,
+            http=EnvelopeProtocol,
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            lifespan="off",
+            timeout_keep_alive=_KEEP_ALIVE_S,
         )
         _log_with(logger)
         if example:

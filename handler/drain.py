@@ -1,17 +1,22 @@
 """The end of a server that others still use: what runs is finished, what comes is sent elsewhere."""
 
+from collections.abc import Callable
 from time import monotonic
 
 
 class Drain:
-    """Whether a process is about to end, and how many requests it is still busy with. Of the event loop's thread."""
+    """Whether a process is about to end. Of the event loop's thread."""
 
-    def __init__(self, *, limit_s: float) -> None:
-        """Give what runs at most ``limit_s`` seconds from the moment that the end has begun."""
+    def __init__(self, *, limit_s: float, running: Callable[[], int]) -> None:
+        """Begin with a process that goes on.
+
+        Args:
+            limit_s: What runs has so many seconds at most from the moment that the end has begun.
+            running: Tells how many requests are not answered yet.
+        """
         self._limit_s = limit_s
+        self._running = running
         self._deadline_s: float | None = None
-        self.running = 0
-        """Requests that are not answered yet."""
 
     @property
     def begun(self) -> bool:
@@ -21,7 +26,7 @@ class Drain:
     @property
     def over(self) -> bool:
         """Whether it may end now."""
-        return self._deadline_s is not None and (not self.running or monotonic() >= self._deadline_s)
+        return self._deadline_s is not None and (not self._running() or monotonic() >= self._deadline_s)
 
     def begin(self) -> None:
         """Take no more requests."""

@@ -18,7 +18,7 @@ from handler.prompts import Named, Prompt, nllb_prompt, t5_prompt
 from handler.schemas import ChatCompletionRequest
 from handler.settings import Settings
 from handler.telemetry import RequestRecord, logger
-from handler.workers import Workers
+from handler.workers import Place, Workers
 
 _MARGIN_S = 0.5
 """Of a Lambda function's time, left to answer that it is over: Lambda ends the environment without an answer."""
@@ -67,7 +67,7 @@ class Job:
         with self.workers.place() as place:
             engine = await self.models.engine(self.spec)
             self.record.timings_ms |= self.models.first_use_timings(self.spec)
-            answer = partial(self._answer, engine, on_text, on_timings or (lambda _: None))
+            answer = partial(self._answer, engine, place, on_text, on_timings or (lambda _: None))
             prompt, translation, queue_ms = await place.run(answer)
         self.record.timings_ms |= {
             "queue": queue_ms + translation.waited_ms,
@@ -78,7 +78,12 @@ class Job:
         return engine, translation
 
     def _answer(
-        self, engine: Engine, on_text: OnText | None, on_timings: Callable[[_Timings], None], queue_ms: float
+        self,
+        engine: Engine,
+        place: Place,
+        on_text: OnText | None,
+        on_timings: Callable[[_Timings], None],
+        queue_ms: float,
     ) -> tuple[Prompt, Translation, float]:
         """Do everything that takes time; runs in a worker thread, for which it has waited ``queue_ms``."""
         if self._cancellation.cancelled:
@@ -86,6 +91,7 @@ class Job:
         prompt = self._prompt(engine)
 
         def on_start(tokenize_ms: float, waited_ms: float) -> None:
+            place.begin()
             on_timings({"queue": queue_ms + waited_ms, "tokenize": tokenize_ms})
 
         try:

@@ -3,7 +3,7 @@
 import logging
 import os
 import sys
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from mangum import Mangum
 
@@ -11,8 +11,13 @@ from handler import ahead
 from handler.composition import compose
 from handler.errors import ManifestError, ModelLoadError, SettingsError, UnsupportedEventError
 from handler.events import is_http, is_warm_up, kind, normalized
+from handler.measurements import Measurements
+from handler.settings import Settings
 from handler.settings_sources import load_settings
 from handler.telemetry import logger
+
+if TYPE_CHECKING:
+    from handler.emf import EmbeddedMetrics
 
 _ON_DEMAND = "on-demand"
 """``AWS_LAMBDA_INITIALIZATION_TYPE`` of an environment that a request is waiting for; others are made in advance."""
@@ -29,11 +34,22 @@ def _end_init(message: str = "") -> NoReturn:
     raise SystemExit(1)
 
 
+def _embedded_metrics(settings: Settings) -> "EmbeddedMetrics | None":
+    if not settings.metrics_namespace:
+        return None
+    from handler.emf import EmbeddedMetrics  # noqa: PLC0415 - for those who ask for it
+
+    return EmbeddedMetrics(settings.metrics_namespace)
+
+
 try:
+    _settings = load_settings().settings
+    _embedded = _embedded_metrics(_settings)
     app = compose(
-        load_settings().settings,
+        _settings,
         wait=True,
         one_at_a_time=True,
+        measurements=Measurements(_embedded),
         # Someone waits for the first answer: a word translated before it is time lost. Made in advance, it is time won.
         warm_up=os.environ.get("AWS_LAMBDA_INITIALIZATION_TYPE", _ON_DEMAND) != _ON_DEMAND,
     )
@@ -60,9 +76,13 @@ def lambda_handler(event: Any, context: Any) -> dict[str, Any]:  # noqa: ANN401 
         UnsupportedEventError: The event holds no HTTP request. The invocation fails, so that a queue or a bus that was
             connected by mistake keeps its records instead of losing them.
     """
-    if context is None:
-        return _handle(event, context)
-    return _handle_logged(event, context)
+    try:
+        if context is None:
+            return _handle(event, context)
+        return _handle_logged(event, context)
+    finally:
+        if _embedded is not None:
+            _embedded.flush()
 
 
 def _handle(event: Any, context: Any) -> dict[str, Any]:  # noqa: ANN401 - as above

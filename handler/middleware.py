@@ -3,6 +3,7 @@
 Plain ASGI: a ``BaseHTTPMiddleware`` would run each request in a task of its own and buffer streams.
 """
 
+from collections.abc import Callable
 from time import perf_counter
 from typing import Any
 
@@ -12,26 +13,44 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from handler.drain import Drain
 from handler.errors import AbandonedError
-from handler.telemetry import ColdStart, RequestRecord, begin_record, correlation_id, logger
+from handler.measurements import Measurements
+from handler.telemetry import ColdStart, RequestRecord, begin_record, correlation_id, logger, trace_id
 
 _PATH_CHARS = 200
 """How much of a path a log line repeats."""
 
 
+def sent_trace_id(headers: Headers) -> str | None:
+    """Return the trace that the header ``traceparent`` names."""
+    return trace_id(headers.getlist("traceparent"))
+
+
 class RequestMiddleware:
     """Outermost layer: what is inside it answers, failures included."""
 
-    def __init__(self, app: ASGIApp, *, cold_start: ColdStart, drain: Drain) -> None:
+    def __init__(
+        self,
+        app: ASGIApp,
+        *,
+        cold_start: ColdStart,
+        measurements: Measurements,
+        drain: Drain,
+        find_trace_id: Callable[[Headers], str | None],
+    ) -> None:
         """Wrap ``app``.
 
         Args:
             app: What answers.
             cold_start: What the first answer tells about the start of the process.
-            drain: Counts what runs.
+            measurements: Gets the figures of each request.
+            drain: Once it has begun, connections are closed with their next answer.
+            find_trace_id: Tells the trace that a request is part of, for the log.
         """
         self._app = app
         self._drain = drain
         self._cold_start = cold_start
+        self._measurements = measurements
+        self._find_trace_id = find_trace_id
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
@@ -39,9 +58,11 @@ class RequestMiddleware:
             await self._app(scope, receive, send)
             return
         start = perf_counter()
-        request_id = correlation_id(Headers(scope=scope), gateway_request_id=_gateway_request_id(scope))
-        record = begin_record(scope, request_id)
+        headers = Headers(scope=scope)
+        request_id = correlation_id(headers, gateway_request_id=_gateway_request_id(scope))
+        record = begin_record(scope, request_id, trace_id=self._find_trace_id(headers))
         status = 0
+        self._measurements.began()
 
         async def send_with_ids(message: Message) -> None:
             nonlocal status
@@ -56,15 +77,15 @@ class RequestMiddleware:
                     answer["connection"] = "close"
             await send(message)
 
-        self._drain.running += 1
         try:
             await self._app(scope, receive, send_with_ids)
         except (AbandonedError, ClientDisconnect):
             status = AbandonedError.status_code
         finally:
-            self._drain.running -= 1
             status = AbandonedError.status_code if record.abandoned else status
-            _log(scope, status, record, (perf_counter() - start) * 1e3)
+            seconds = perf_counter() - start
+            self._measurements.ended(record, status=status, seconds=seconds)
+            _log(scope, status, record, seconds * 1e3)
 
 
 def _gateway_request_id(scope: Scope) -> object:

@@ -12,6 +12,7 @@ from handler.catalog import Catalog, ModelSpec
 from handler.engine import Engine
 from handler.errors import ModelLoadError, ModelNotFoundError
 from handler.loader import LoadReport, load_engine
+from handler.measurements import Measurements
 from handler.schemas import ModelState
 from handler.telemetry import logger
 
@@ -26,15 +27,19 @@ DEFAULT_NAME = "default"
 class ModelManager:
     """The configured models. Thread-safe; loads run in threads of their own, off any event loop."""
 
-    def __init__(self, catalog: Catalog, *, loader: Loader = load_engine) -> None:
+    def __init__(
+        self, catalog: Catalog, *, loader: Loader = load_engine, measurements: Measurements | None = None
+    ) -> None:
         """Serve the models of ``catalog``; nothing is loaded yet.
 
         Args:
             catalog: Ids, aliases and the default model.
             loader: Makes an engine from a spec; raises whatever went wrong.
+            measurements: Gets what each load took.
         """
         self._catalog = catalog
         self._loader = loader
+        self._measurements = measurements or Measurements()
         self._lock = Lock()
         self._loads: dict[str, Future[Engine]] = {}
         self._attempted: dict[str, float] = {}
@@ -148,8 +153,10 @@ class ModelManager:
             engine, report = self._loader(spec)
         except BaseException as error:  # noqa: BLE001 - whatever it is, those who wait must hear of it
             logger.error("model failed to load", extra={"model": spec.id, "reason": f"{type(error).__name__}: {error}"})
+            self._measurements.model_failed()
             load.set_exception(error)
             return
+        self._measurements.model_loaded((report.load_ms + report.warm_up_ms) / 1e3)
         self._unused_reports[spec.id] = report
         details = {key: round(value, 1) if isinstance(value, float) else value for key, value in asdict(report).items()}
         about = {"model": spec.id, "family": spec.family, "demo": spec.demo}

@@ -76,9 +76,18 @@ def _browser_origins(value: tuple[str, ...]) -> tuple[str, ...]:
     return origins
 
 
+def _cloudwatch_namespace(value: str) -> str:
+    """Refuse what CloudWatch would (API reference, PutMetricData): it drops such figures and tells nobody."""
+    if not re.fullmatch(r"([\w./#-][\w./#:-]{0,254})?", value, re.ASCII) or value.startswith("AWS/"):
+        message = "at most 255 of A-Z, a-z, 0-9 and . - _ / # :, not beginning with ':' or 'AWS/'"
+        raise ValueError(message)
+    return value
+
+
 CommaSeparated = BeforeValidator(_split_list)
 Origins = Annotated[tuple[str, ...], NoDecode, CommaSeparated, AfterValidator(_browser_origins)]
 DeviceIndices = Annotated[tuple[NonNegativeInt, ...], NoDecode, CommaSeparated, Field(min_length=1)]
+Namespace = Annotated[str, AfterValidator(_cloudwatch_namespace)]
 RepetitionPenalty = Annotated[float, Field(ge=0.01, le=10)]
 Threads = Annotated[PositiveInt, Field(le=MOST_THREADS)]
 IntraThreads = Annotated[NonNegativeInt, Field(le=MOST_THREADS)]
@@ -175,6 +184,12 @@ class Settings(BaseSettings):
     """Accepted bearer tokens; empty leaves access to IAM or the gateway. In the environment: separated by commas."""
     docs: Literal["open", "guarded", "off"] = "open"
     """``/docs`` and ``/openapi.json``; ``guarded`` asks for a key there, too."""
+    metrics: Literal["open", "guarded", "off"] = "open"
+    """``/metrics`` of a host; ``guarded`` asks for a key there, too."""
+    metrics_namespace: Namespace = ""
+    """CloudWatch namespace that a Lambda function's figures go to; empty writes none."""
+    tracing: Literal["off", "otlp"] = "off"
+    """``otlp`` sends a span for each request to where OpenTelemetry's own variables say."""
     cors_origins: Origins = ()
     """Origins whose pages may call the API from a browser; ``*`` is every one, empty is none."""
 

@@ -8,7 +8,7 @@ import os
 import re
 import time
 import uuid
-from collections.abc import Mapping, MutableMapping
+from collections.abc import Mapping, MutableMapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -24,6 +24,9 @@ _FIRST_LEVEL = "CRITICAL" if "AWS_LAMBDA_LOG_LEVEL" in os.environ else "INFO"
 logger = Logger(service=SERVICE, level=_FIRST_LEVEL, use_rfc3339=True)
 
 _SANE_ID = re.compile(r"[\x21-\x7e]{1,128}")
+_TRACEPARENT = re.compile(
+    r"(?P<version>(?!ff)[0-9a-f]{2})-(?P<trace>(?!0{32})[0-9a-f]{32})-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}(?P<more>-.*)?"
+)
 
 
 def set_log_level(level: str) -> None:
@@ -40,6 +43,17 @@ def correlation_id(headers: Mapping[str, str], *, gateway_request_id: object = N
         if isinstance(candidate, str) and _SANE_ID.fullmatch(candidate):
             return candidate
     return str(uuid.uuid4())
+
+
+def trace_id(traceparents: Sequence[str]) -> str | None:
+    """Return the trace that a request says it is part of (W3C Trace Context, section 3.2).
+
+    Args:
+        traceparents: Values of the header; several are as good as none.
+    """
+    match = _TRACEPARENT.fullmatch(traceparents[0]) if len(traceparents) == 1 else None
+    # Later versions may add something; this one ends here.
+    return None if match is None or (match["version"] == "00" and match["more"]) else match["trace"]
 
 
 def process_age_ms() -> float:
@@ -68,6 +82,10 @@ class RequestRecord:
     """When the request came, by the clock of ``time.monotonic``."""
     abandoned: bool = False
     """Whether the client went away while it was answered."""
+    completion: bool = False
+    """Whether a chat completion is asked for; the log line's path says the same to people."""
+    streamed: bool = False
+    """Whether the answer is sent while it is made."""
 
     def server_timing(self) -> str:
         """Return the value of the header (W3C Server Timing: durations in milliseconds)."""
@@ -77,10 +95,12 @@ class RequestRecord:
 _RECORD = "record"
 
 
-def begin_record(scope: MutableMapping[str, Any], request_id: str) -> RequestRecord:
-    """Return a new record, kept in an ASGI scope, and bind ``request_id`` to the log lines of this context."""
+def begin_record(scope: MutableMapping[str, Any], request_id: str, *, trace_id: str | None = None) -> RequestRecord:
+    """Return a new record, kept in an ASGI scope, and bind the ids to the log lines of this context."""
     logger.thread_safe_clear_keys()
     logger.thread_safe_append_keys(correlation_id=request_id)
+    if trace_id is not None:
+        logger.thread_safe_append_keys(trace_id=trace_id)
     record = scope.setdefault("state", {})[_RECORD] = RequestRecord(request_id)
     return record
 

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from contextvars import copy_context
+from functools import partial
 from threading import Lock
 from time import perf_counter
 from typing import Any, TypeVar
@@ -29,7 +30,13 @@ class Workers:
         self._pool = ThreadPoolExecutor(max(running, min(threads, self._places)), thread_name_prefix="worker")
         self._max_queued = max_queued
         self._taken = 0
+        self._waiting = 0
         self._lock = Lock()
+
+    @property
+    def waiting(self) -> int:
+        """Places whose call has not got on: they wait for a thread, the engine or their model."""
+        return self._waiting
 
     @contextmanager
     def place(self) -> "Iterator[Place]":
@@ -42,13 +49,19 @@ class Workers:
             if self._taken >= self._places:
                 raise OverloadedError(limit=self._max_queued)
             self._taken += 1
-        place = Place(self._pool)
+            self._waiting += 1
+        place = Place(self._pool, on_begin=self._begin)
         try:
             yield place
         finally:
-            place.when_idle(self._release)
+            place.when_idle(partial(self._release, place))
 
-    def _release(self) -> None:
+    def _begin(self) -> None:
+        with self._lock:
+            self._waiting -= 1
+
+    def _release(self, place: "Place") -> None:
+        place.begin()
         with self._lock:
             self._taken -= 1
 
@@ -56,10 +69,17 @@ class Workers:
 class Place:
     """The right to run one call."""
 
-    def __init__(self, pool: ThreadPoolExecutor) -> None:
-        """Run it in ``pool``."""
+    def __init__(self, pool: ThreadPoolExecutor, *, on_begin: Callable[[], None]) -> None:
+        """Run it in ``pool``; ``on_begin`` is called once it has got on."""
         self._pool = pool
+        self._on_begin: Callable[[], None] | None = on_begin
         self._call: Future[Any] | None = None
+
+    def begin(self) -> None:
+        """Say that the call no longer waits for its turn, in its own thread; it ends so at the latest."""
+        on_begin, self._on_begin = self._on_begin, None
+        if on_begin is not None:
+            on_begin()
 
     async def run(self, function: Callable[[float], T]) -> T:
         """Return what ``function`` returns; it gets the milliseconds it waited for a thread.

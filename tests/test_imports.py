@@ -8,6 +8,9 @@ BAKE_TIME = {"torch", "transformers", "huggingface_hub", "ctranslate2.converters
 NEVER_AT_START = BAKE_TIME | {"boto3", "botocore.session", "botocore.loaders", "numpy", "openai", "uvicorn"}
 # What /docs and browsers need, for those who have them.
 NEVER_AT_START |= {"fastapi_swagger", "handler.swagger_ui", "handler.examples", "starlette.middleware.cors"}
+# What scrapes and spans need, once there are any.
+NEVER_AT_START |= {"prometheus_client", "handler.prometheus", "handler.tracing", "opentelemetry.sdk", "handler.emf"}
+NOT_ON_LAMBDA = {"handler.routes.metrics", "aws_lambda_powertools.metrics"}
 WEB = {"fastapi", "starlette", "mangum", "uvicorn"}
 
 
@@ -28,6 +31,12 @@ os._exit(0)  # not waiting for models that are still loading
 def test_a_start_imports_no_package_that_serving_does_not_need(module: str) -> None:
     """Each would cost between 50 ms and seconds of every cold start."""
     assert imported(module, NEVER_AT_START) == set()
+
+
+def test_a_function_imports_no_metrics_at_all() -> None:
+    """A host has a page to show, which costs it a route; a function has nothing unless it is told to."""
+    assert imported("handler.aws_lambda", NOT_ON_LAMBDA) == set()
+    assert imported("handler.main", NOT_ON_LAMBDA) == NOT_ON_LAMBDA
 
 
 @pytest.mark.parametrize(

@@ -294,3 +294,27 @@ def test_the_example_file_is_valid_and_its_comments_are_the_defaults(tmp_path: P
     named = set(re.findall(r"^(?:# )?([a-z_]+) = ", common, flags=re.MULTILINE))
     assert _load(tmp_path, uncommented).settings == Settings()
     assert named == Settings.model_fields.keys() - {"models", "aliases", "model_path"}
+
+
+@pytest.mark.parametrize("namespace", ["", "a", "Translate/Prod_1.2-x#:y", "x" * 255])
+def test_a_namespace_is_what_cloudwatch_takes(tmp_path: Path, namespace: str) -> None:
+    """Empty is none."""
+    assert _load(tmp_path, f'metrics_namespace = "{namespace}"').settings.metrics_namespace == namespace
+
+
+@pytest.mark.parametrize(
+    "namespace", [":a", "a b", "ä", "AWS/Lambda", "x" * 256, "a\\n"], ids="colon blank letter aws long line".split()
+)
+def test_another_namespace_stops_the_start(tmp_path: Path, namespace: str) -> None:
+    """CloudWatch would drop every figure and say nothing."""
+    with pytest.raises(SettingsError, match=r"metrics_namespace: .*at most 255 of") as caught:
+        _load(tmp_path, f'metrics_namespace = "{namespace}"')
+
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["metrics", "tracing"])
+def test_words_that_are_allowed_are_told(tmp_path: Path, name: str) -> None:
+    """A typing mistake does not open or close anything."""
+    with pytest.raises(SettingsError, match=f"{name}: 'on': allowed: (open, guarded, off|off, otlp)$"):
+        _load(tmp_path, f'{name} = "on"')

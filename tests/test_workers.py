@@ -16,7 +16,12 @@ T = TypeVar("T")
 
 async def _run(workers: Workers, function: Callable[[], T]) -> tuple[T, float]:
     with workers.place() as place:
-        return await place.run(lambda waited_ms: (function(), waited_ms))
+
+        def call(waited_ms: float) -> tuple[T, float]:
+            place.begin()
+            return function(), waited_ms
+
+        return await place.run(call)
 
 
 WHO: ContextVar[str] = ContextVar("who", default="nobody")
@@ -83,3 +88,42 @@ async def test_who_waits_for_something_else_holds_a_place() -> None:
         pass
     with workers.place():
         pass
+
+
+async def test_what_waits_is_told() -> None:
+    """Who holds a place, until its call gets on or it gives up."""
+    workers = Workers(1, max_queued=3)
+    release = threading.Event()
+    running = asyncio.create_task(_run(workers, lambda: release.wait(10)))
+    queued = [asyncio.create_task(_run(workers, lambda: None)) for _ in range(2)]
+    await asyncio.sleep(0.01)
+
+    with workers.place():
+        assert workers.waiting == 3
+    assert workers.waiting == 2
+    queued[0].cancel()
+    await asyncio.gather(queued[0], return_exceptions=True)
+    assert workers.waiting == 1
+    release.set()
+    await asyncio.gather(running, queued[1])
+    assert workers.waiting == 0
+
+
+async def test_a_call_that_goes_on_without_its_caller_does_not_wait() -> None:
+    """It holds its place until it ends, but it has got on."""
+    workers = Workers(1, max_queued=0)
+    release = threading.Event()
+    running = asyncio.create_task(_run(workers, lambda: release.wait(10)))
+    await asyncio.sleep(0.01)
+
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
+
+    assert workers.waiting == 0
+    with pytest.raises(OverloadedError), workers.place():
+        pass
+    release.set()
+    await asyncio.sleep(0.05)
+    with workers.place():
+        assert workers.waiting == 1
+    assert workers.waiting == 0

@@ -40,9 +40,10 @@ _Running = asyncio.Task[tuple[Engine, Translation]]
 )
 async def create_chat_completion(request: Request) -> Response:
     """Translate the last user message, or for a T5 model answer it."""
+    record = request_record(request.scope)
+    record.completion = True
     body = await chat_completion_request(request)
     models, settings = models_of(request), settings_of(request)
-    record = request_record(request.scope)
     spec, suffix = _select_model(models, body.model)
     record.fields["model"] = spec.id
     job = Job(
@@ -122,6 +123,7 @@ async def _stream(request: Request, job: Job) -> Response:
     except BaseException:
         end()
         raise
+    job.record.streamed = True
     options = job.body.stream_options
     chunks = Chunks(
         completion=Completion(model=job.name, fingerprint=engine.fingerprint),
