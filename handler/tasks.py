@@ -111,7 +111,7 @@ class Task:
         if state == "growing" and not self._live:
             return
         with self._lock:
-            if self._done.is_set():
+            if self.over:
                 return
             try:
                 self.complete = self._on_tokens(sentence.index, hypothesis, tokens, state)

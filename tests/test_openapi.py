@@ -287,6 +287,7 @@ REACHED: dict[Failure, tuple[str, Any]] = {
 }
 UNREACHED: dict[str, str] = {
     "500": "only a bug leads there; test_app.py makes one, and its answer is the documented one",
+    "get /health/live 503": "only a device that has lost its state leads there; test_batching.py has what decides it",
     "default": "the failures of every path, each of which is documented with the operation that it is usual for",
 }
 
@@ -298,7 +299,7 @@ def test_every_documented_failure_is_reached_or_has_a_reason(document: Any) -> N
         for name, operation in operations(document).items()
         for status, response in operation["responses"].items()
         for example in response["content"][JSON].get("examples", {"": None})
-        if status != "200" and status not in UNREACHED
+        if status != "200" and not {status, f"{name} {status}"} & UNREACHED.keys()
     }
 
     assert documented == REACHED.keys()
