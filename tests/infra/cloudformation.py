@@ -128,7 +128,7 @@ class Stack:
 
 def load_template(file: Path) -> dict[str, Any]:
     """Return a template with the short forms of functions, ``!Ref``, written out."""
-    loader = type("TemplateLoader", (yaml.SafeLoader,), {})
+    loader: Any = type("TemplateLoader", (yaml.SafeLoader,), {})
     loader.add_multi_constructor("!", _long_form)
     template: dict[str, Any] = yaml.load(file.read_text(encoding="utf-8"), loader)  # noqa: S506 - a safe one's child
     return template

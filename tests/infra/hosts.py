@@ -14,7 +14,6 @@ from cloudformation import Stack, load_template
 from handler.settings_sources import CONFIG_FILE_VARIABLE, LoadedSettings, load_settings
 
 KEY = "a-key-of-the-tests"
-_HEALTH_URL = re.compile(r"http://127\.0\.0\.1:(\d+)(/[a-z/]+)")
 _COMPOSE_VARIABLE = re.compile(r"\$\{(\w+)(?::([-?])([^}]*))?\}")
 ECS_PARAMETERS = {
     "VpcId": "vpc-1",
@@ -137,23 +136,17 @@ def compose_service(name: str) -> dict[str, Any]:
 def _compose() -> Target:
     service = compose_service("server")
     [published] = service["ports"]
-    [health] = _HEALTH_URL.findall(" ".join(service["healthcheck"]["test"]))
     prometheus = yaml.safe_load((COMPOSE_FILES[0].parent / "prometheus.yaml").read_text(encoding="utf-8"))
-    scraped = [job["metrics_path"] for job in prometheus["scrape_configs"]]
-    ports = {int(published.rpartition(":")[2]), int(health[0])}
-    ports |= {
-        int(address.rpartition(":")[2])
-        for job in prometheus["scrape_configs"]
-        for group in job["static_configs"]
-        for address in group["targets"]
-    }
-    [port] = ports
+    jobs = prometheus["scrape_configs"]
+    scraped = [address for job in jobs for group in job["static_configs"] for address in group["targets"]]
+    [port] = {int(address.rpartition(":")[2]) for address in (published, *scraped)}
     return Target(
         environment=service["environment"],
         config=None,
         user=int(service["user"].partition(":")[0]),
         port=port,
-        paths=frozenset([health[1], *scraped]),
+        # Its probe is the image's own.
+        paths=frozenset(job["metrics_path"] for job in jobs),
         writable=frozenset(volume.split(":")[1] for volume in service["volumes"] if not volume.endswith(":ro")),
         stop_s=float(service["stop_grace_period"].removesuffix("s")),
         image=service["image"],

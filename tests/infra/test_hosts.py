@@ -4,6 +4,7 @@ import re
 from pathlib import Path
 
 import pytest
+import yaml
 from checkers import COMPOSE_FILES, ROOT
 from conftest import running_server
 from hosts import KEY, compose_service, targets
@@ -103,8 +104,10 @@ def test_a_server_with_its_settings_answers_what_the_target_asks(name: str, tmp_
 def test_the_image_is_this_version() -> None:
     """docs/deploy.md builds the image under this name."""
     images = {targets()[name].image for name in (*NAMES[:2], "compose")}
+    with_gpu = yaml.safe_load(COMPOSE_FILES[1].read_text(encoding="utf-8"))["services"]["server"]
 
-    assert images == {f"ctranslate2-server:{__version__}"}
+    assert images == {f"ctranslate2-server:{__version__}", f"ctranslate2-server:{__version__}-cpu"}
+    assert with_gpu["image"] == f"ctranslate2-server:{__version__}"
 
 
 def test_compose_locks_every_container_in() -> None:
