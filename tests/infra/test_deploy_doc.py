@@ -1,7 +1,6 @@
 """docs/deploy.md names what there is: files, build arguments, parameters, settings and times."""
 
 import re
-from pathlib import Path
 
 import pytest
 import yaml
@@ -25,7 +24,7 @@ def test_every_path_is_there() -> None:
 
     assert len(named) > 5
     assert [path for path in named if not (ROOT / path).exists()] == []
-    # A copy of the example, whose references upwards must hold beside it.
+    # The reader's copy of the example: its references upwards hold beside the example alone.
     assert (ROOT / OWN_COPY).parent == KUSTOMIZATIONS[2].parent
 
 
@@ -40,7 +39,7 @@ def test_every_variable_of_a_container_is_a_setting() -> None:
 def test_every_parameter_of_ecs_is_in_the_template() -> None:
     """CloudFormation refuses a name that it does not know; all that have no default are in the command."""
     parameters = load_template(ECS_TEMPLATE)["Parameters"]
-    [command] = re.findall(r"--parameter-overrides (.*?)```", COMMANDS, flags=re.DOTALL)
+    [command] = re.findall(r"--parameter-overrides (.*?)```", TEXT, flags=re.DOTALL)
     given = set(re.findall(r"(\w+)=", command))
     section = TEXT[TEXT.index("## ECS") :]
     table = set(re.findall(r"^\| (`.*?) \|", section, flags=re.MULTILINE))
@@ -101,7 +100,7 @@ def test_times_to_stop_are_those_of_the_files(name: str) -> None:
 
 def test_build_arguments_are_those_of_the_dockerfile() -> None:
     """Docker ignores an argument that no ARG names."""
-    dockerfile = Path(ROOT / "Dockerfile.gpu").read_text(encoding="utf-8")
+    dockerfile = (ROOT / "Dockerfile.gpu").read_text(encoding="utf-8")
     arguments = set(re.findall(r"--build-arg (\w+)=", TEXT))
 
     assert arguments >= {"MODEL_SOURCE", "CUDA"}

@@ -114,7 +114,7 @@ def test_the_model_is_named_to_the_server() -> None:
     ("parameters", "secret"), [({}, "<ApiKeys>"), ({"ApiKeysSecretArn": SECRET}, SECRET)], ids=["made", "own"]
 )
 def test_keys_come_from_secrets_manager(parameters: dict[str, str], secret: str) -> None:
-    """ECS reads them for the task, with a role that may read this one secret; no template or task definition has them."""
+    """ECS reads them for the task, with a role that may read this one secret; no task definition has them."""
     stack = ecs_stack(**parameters)
 
     assert ecs_container(stack)["Secrets"] == [{"Name": "API_KEYS", "ValueFrom": secret}]

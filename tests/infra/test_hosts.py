@@ -1,4 +1,4 @@
-"""What the files in ``infra/`` say of the server is so: its settings, port, paths, user and the time it takes to stop."""
+"""What the files in ``infra/`` say of the server is so: its settings, port, paths, user, and the time it takes to end."""
 
 import re
 from pathlib import Path

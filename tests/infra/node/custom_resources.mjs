@@ -26,7 +26,8 @@ const OPTIONS = {
 };
 
 function namesErrors(module, kind, resource) {
-  const source = `import type { I${kind} } from "${module}";\nexport const resource: I${kind} = ${JSON.stringify(resource, null, 1)};\n`;
+  const type = `I${kind}`;
+  const source = `import type { ${type} } from "${module}";\nexport const resource: ${type} = ${JSON.stringify(resource)};\n`;
   const host = ts.createCompilerHost(OPTIONS);
   const { fileExists, getSourceFile, readFile } = host;
   host.fileExists = (name) => name === VIRTUAL || fileExists(name);
@@ -41,7 +42,9 @@ async function errorsOf(resource) {
   const { apiVersion, kind } = resource;
   const group = apiVersion.includes("/") ? apiVersion.split("/")[0] : "";
   if (BUILT_IN.test(group)) return [];
-  if (!(group in PACKAGES)) return [`no definition of ${apiVersion} is known here, only of ${Object.keys(PACKAGES).join(", ")}`];
+  if (!(group in PACKAGES)) {
+    return [`no definition of ${apiVersion} is known here, only of ${Object.keys(PACKAGES).join(", ")}`];
+  }
   const module = `${PACKAGES[group]}/${apiVersion}/${kind}`;
   const { [kind]: Model } = await import(module);
   const found = namesErrors(module, kind, resource);
