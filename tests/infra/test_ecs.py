@@ -8,7 +8,7 @@ from hosts import ECS_PARAMETERS, ecs_container, ecs_stack
 
 COMPUTES = ("Fargate", "GPU")
 MODEL = {"ModelBucket": "models.example.com", "ModelPrefix": "nllb/600M"}
-SECRET = "arn:aws:secretsmanager:us-east-1:123456789012:secret:keys-a1b2c3"
+OWN_KEYS = "arn:aws:secretsmanager:us-east-1:123456789012:secret:keys-a1b2c3"
 every_compute = pytest.mark.parametrize("compute", COMPUTES)
 GPU_RESOURCES = {
     "GpuCapacityProvider",
@@ -111,16 +111,16 @@ def test_the_model_is_named_to_the_server() -> None:
 
 
 @pytest.mark.parametrize(
-    ("parameters", "secret"), [({}, "<ApiKeys>"), ({"ApiKeysSecretArn": SECRET}, SECRET)], ids=["made", "own"]
+    ("parameters", "keys"), [({}, "<ApiKeys>"), ({"ApiKeysSecretArn": OWN_KEYS}, OWN_KEYS)], ids=["made", "own"]
 )
-def test_keys_come_from_secrets_manager(parameters: dict[str, str], secret: str) -> None:
+def test_keys_come_from_secrets_manager(parameters: dict[str, str], keys: str) -> None:
     """ECS reads them for the task, with a role that may read this one secret; no task definition has them."""
     stack = ecs_stack(**parameters)
 
-    assert ecs_container(stack)["Secrets"] == [{"Name": "API_KEYS", "ValueFrom": secret}]
-    assert statements(stack, "ExecutionRole")["ReadTheKeys"]["Resource"] == secret
-    assert bool(stack.of_type("AWS::SecretsManager::Secret")) == (secret == "<ApiKeys>")
-    assert stack.outputs["ApiKeysSecretId"] == secret
+    assert ecs_container(stack)["Secrets"] == [{"Name": "API_KEYS", "ValueFrom": keys}]
+    assert statements(stack, "ExecutionRole")["ReadTheKeys"]["Resource"] == keys
+    assert bool(stack.of_type("AWS::SecretsManager::Secret")) == (not parameters)
+    assert stack.outputs["ApiKeysSecretId"] == keys
 
 
 @pytest.mark.parametrize(
@@ -139,7 +139,9 @@ def test_a_task_ends_after_its_requests(compute: str) -> None:
     stack = ecs_stack(Compute=compute)
     container = ecs_container(stack)
     variables = {entry["Name"]: entry["Value"] for entry in container["Environment"]}
-    deregistration = float(attributes(stack, "TargetGroup", "TargetGroupAttributes")["deregistration_delay.timeout_seconds"])
+    deregistration = float(
+        attributes(stack, "TargetGroup", "TargetGroupAttributes")["deregistration_delay.timeout_seconds"]
+    )
     idle = float(attributes(stack, "LoadBalancer", "LoadBalancerAttributes")["idle_timeout.timeout_seconds"])
     longest, drain = float(variables["MAX_REQUEST_S"]), float(variables["DRAIN_S"])
 

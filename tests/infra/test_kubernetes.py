@@ -72,7 +72,9 @@ def test_ports_are_named_once(folder: Path) -> None:
     """Whoever sends or lets through requests goes by the container's name for its port."""
     [port] = container(folder)["ports"]
     [service] = of_kind(folder, "Service")["spec"]["ports"]
-    probes = [container(folder)[name]["httpGet"]["port"] for name in ("startupProbe", "readinessProbe", "livenessProbe")]
+    probes = [
+        container(folder)[name]["httpGet"]["port"] for name in ("startupProbe", "readinessProbe", "livenessProbe")
+    ]
     [ingress] = [rule["ports"] for policy in policies(folder) for rule in policy.get("ingress", [])]
 
     assert {service["targetPort"], *probes, *(entry["port"] for entry in ingress)} == {port["name"]}
@@ -166,7 +168,9 @@ def test_the_queue_scales_the_deployment() -> None:
     assert f'service="{of_kind(EXAMPLE, "Service")["metadata"]["name"]}"' in query
     # KEDA takes texts only.
     assert all(isinstance(value, str) for value in trigger["metadata"].values())
-    assert scaled["spec"]["minReplicaCount"] <= scaled["spec"]["fallback"]["replicas"] <= scaled["spec"]["maxReplicaCount"]
+    assert (
+        scaled["spec"]["minReplicaCount"] <= scaled["spec"]["fallback"]["replicas"] <= scaled["spec"]["maxReplicaCount"]
+    )
 
 
 def test_prometheus_scrapes_the_service() -> None:
