@@ -1,6 +1,9 @@
 """What the files in ``infra/`` say of the server is so: settings, port, paths, user, and the time it takes to end."""
 
+import os
 import re
+import shutil
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -18,6 +21,10 @@ every_target = pytest.mark.parametrize("name", NAMES)
 # What this release adds and another branch brings. Names that have come can go from here.
 PENDING_SETTINGS = {"drain_s", "model_cache"} - set(Settings.model_fields)
 PENDING_PATHS = {"/metrics"} if "metrics" not in Settings.model_fields else set()
+DOCKERFILE = ROOT / "Dockerfile.gpu"
+RULES = ROOT / "infra" / "observability" / "rules.yaml"
+needs_dockerfile = pytest.mark.skipif(not DOCKERFILE.exists(), reason="Dockerfile.gpu comes with another branch")
+needs_rules = pytest.mark.skipif(not RULES.exists(), reason="infra/observability comes with another branch")
 
 IMAGE_USER = 65532
 EXIT_S = 10.0
@@ -76,6 +83,17 @@ def test_it_runs_as_the_images_user(name: str) -> None:
     assert targets()[name].user == IMAGE_USER
 
 
+@needs_dockerfile
+def test_the_image_has_that_user_and_a_cache_of_its_own() -> None:
+    """Docker and Fargate give a new volume the owner of the folder that it covers; where there is none, root's."""
+    dockerfile = DOCKERFILE.read_text(encoding="utf-8")
+    caches = {target.environment.get("MODEL_CACHE") for target in targets().values()} - {None}
+
+    assert f"\nUSER {IMAGE_USER}" in dockerfile
+    assert set(re.findall(r"^VOLUME (\S+)", dockerfile, flags=re.MULTILINE)) == caches
+    assert re.search(rf"--chown={IMAGE_USER}:{IMAGE_USER} \S+ {caches.pop()}$", dockerfile, flags=re.MULTILINE)
+
+
 def test_the_gpu_targets_want_a_gpu() -> None:
     """With "auto" a machine without one would serve on, slowly."""
     devices = {name: target.environment["DEVICE"] for name, target in targets().items()}
@@ -92,7 +110,7 @@ def test_a_server_with_its_settings_answers_what_the_target_asks(name: str, tmp_
     other = {"DEVICE": "cpu", "MODEL_PATH": "", "DEFAULT_MODEL": ""}
     variables = target.variables() | other | {"CONFIG_FILE": str(target.config_file(tmp_path))}
 
-    with running_server(tmp_path, "--host", "127.0.0.1", **variables) as server:
+    with running_server(tmp_path, "--host", "127.0.0.1", ready=True, **variables) as server:
         statuses = {path: server.request("GET", path).status for path in target.paths - PENDING_PATHS}
         without_key = server.request("GET", "/v1/models").status
         with_key = server.request("GET", "/v1/models", headers={"authorization": f"Bearer {KEY}"}).status
@@ -127,6 +145,36 @@ def test_compose_refuses_to_start_without_keys() -> None:
     assert re.search(r"API_KEYS: \$\{API_KEYS:\?[^}]+\}", COMPOSE_FILES[0].read_text(encoding="utf-8"))
 
 
+@pytest.fixture
+def promtool() -> str:
+    """The path of promtool; without it a test is skipped, or fails where CI wants it."""
+    found = shutil.which("promtool")
+    if found is None:
+        message = "promtool is not installed: apt-get install prometheus"
+        if os.environ.get("PROMETHEUS") == "required":
+            pytest.fail(message, pytrace=False)
+        pytest.skip(message)
+    return found
+
+
+@needs_rules
+def test_prometheus_takes_its_configuration(promtool: str, tmp_path: Path) -> None:
+    """With the rules beside it, as compose mounts them; and not with a key that is misspelt."""
+    config = (COMPOSE_FILES[0].parent / "prometheus.yaml").read_text(encoding="utf-8")
+    shutil.copy(RULES, tmp_path)
+    good, bad = tmp_path / "good.yaml", tmp_path / "bad.yaml"
+    good.write_text(config, encoding="utf-8")
+    bad.write_text(config.replace("static_configs", "static_config"), encoding="utf-8")
+
+    codes = [
+        subprocess.run([promtool, "check", "config", file], capture_output=True, check=False).returncode
+        for file in (good, bad)
+    ]
+
+    assert codes == [0, 1]
+
+
+@needs_rules
 def test_compose_mounts_files_that_exist() -> None:
     """Docker makes a folder of a file that is not there, and Prometheus then reads a folder."""
     mounted = [volume.split(":")[0] for volume in compose_service("prometheus")["volumes"] if volume.startswith(".")]
@@ -135,6 +183,7 @@ def test_compose_mounts_files_that_exist() -> None:
     assert all((COMPOSE_FILES[0].parent / path).is_file() for path in mounted)
 
 
+@needs_dockerfile
 def test_compose_builds_what_there_is() -> None:
     """Docker ignores an argument that no ARG names."""
     build = compose_service("server")["build"]
