@@ -6,7 +6,10 @@ from typing import Any
 
 import pytest
 from checkers import KUSTOMIZATIONS, ROOT
+from conftest import Server
 from hosts import manifests, of_kind, pod
+
+from handler.settings import Settings
 
 CPU, GPU, EXAMPLE = KUSTOMIZATIONS
 every_kustomization = pytest.mark.parametrize(
@@ -171,6 +174,14 @@ def test_the_queue_scales_the_deployment() -> None:
     assert (
         scaled["spec"]["minReplicaCount"] <= scaled["spec"]["fallback"]["replicas"] <= scaled["spec"]["maxReplicaCount"]
     )
+
+
+@pytest.mark.skipif("metrics" not in Settings.model_fields, reason="/metrics comes with another branch")
+def test_the_server_has_the_metric_that_scales_it(server: Server) -> None:
+    """Of a name that is nobody's, Prometheus finds nothing, and says so to nobody."""
+    page = server.request("GET", "/metrics").body.decode()
+
+    assert re.search(rf"^{QUEUE_METRIC}(\{{\S*\}})? [0-9.]+$", page, flags=re.MULTILINE)
 
 
 def test_prometheus_scrapes_the_service() -> None:
