@@ -1,6 +1,8 @@
 """docs/deploy.md names what there is: files, build arguments, parameters, settings and times."""
 
 import re
+import shutil
+from pathlib import Path
 
 import pytest
 import yaml
@@ -57,6 +59,24 @@ def test_every_component_of_the_example_is_explained() -> None:
     lines = example["resources"] + example["components"] + [patch["path"] for patch in example["patches"]]
 
     assert [line for line in lines if f"`{line}`" not in TEXT] == []
+
+
+def test_the_readers_copy_takes_a_gpu_and_a_config(tmp_path: Path) -> None:
+    """Both as the document says: one line for another, one line more and a file beside it."""
+    shutil.copytree(KUSTOMIZATIONS[0].parent.parent, tmp_path / "kubernetes")
+    mine = tmp_path / "kubernetes" / "mine"
+    (tmp_path / "kubernetes" / "example").rename(mine)
+    text = (mine / "kustomization.yaml").read_text(encoding="utf-8").replace("../overlays/cpu", "../overlays/gpu")
+    [generator] = re.findall(r"`(configMapGenerator: .*)`", TEXT)
+    (mine / "kustomization.yaml").write_text(f"{text}{generator}\n", encoding="utf-8")
+    (mine / "config.toml").write_text("beam_size = 1\n", encoding="utf-8")
+
+    [container] = pod(mine)["spec"]["containers"]
+
+    assert container["resources"]["limits"]["nvidia.com/gpu"] == "1"
+    assert {"name": "DEVICE", "value": "cuda"} in container["env"]
+    assert of_kind(mine, "ConfigMap")["data"] == {"config.toml": "beam_size = 1\n"}
+    assert of_kind(mine, "ScaledObject")
 
 
 def test_names_in_the_commands_are_those_of_the_manifests() -> None:
