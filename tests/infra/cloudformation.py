@@ -4,7 +4,10 @@ import json
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
+
+import yaml
 
 NO_VALUE = object()
 _PSEUDO = {
@@ -97,6 +100,9 @@ class Stack:
             return self.template["Mappings"][name][first][second]
         if function == "Fn::Sub":
             return self._substitute(argument)
+        if function == "Fn::Base64":
+            # In the clear: what is encoded is read by tests alone.
+            return self.resolve(argument)
         message = f"{function} is not known here"
         raise NotImplementedError(message)
 
@@ -118,6 +124,23 @@ class Stack:
             message = f"nothing here is called {name}"
             raise LookupError(message)
         return f"<{name}>"
+
+
+def load_template(file: Path) -> dict[str, Any]:
+    """Return a template with the short forms of functions, ``!Ref``, written out."""
+    loader: Any = type("TemplateLoader", (yaml.SafeLoader,), {})
+    loader.add_multi_constructor("!", _long_form)
+    template: dict[str, Any] = yaml.load(file.read_text(encoding="utf-8"), loader)  # noqa: S506 - a safe one's child
+    return template
+
+
+def _long_form(loader: Any, name: str, node: Any) -> dict[str, Any]:
+    function = name if name in {"Ref", "Condition"} else f"Fn::{name}"
+    if isinstance(node, yaml.ScalarNode):
+        return {function: loader.construct_scalar(node)}
+    if isinstance(node, yaml.SequenceNode):
+        return {function: loader.construct_sequence(node, deep=True)}
+    return {function: loader.construct_mapping(node, deep=True)}
 
 
 def references(value: Any) -> Iterator[str]:

@@ -7,10 +7,14 @@ from checkers import (
     ACCEPTED,
     CFN_LINT,
     CHECKOV_DOCKERFILE,
+    CHECKOV_KUBERNETES,
     CHECKOV_TEMPLATE,
+    COMPOSE_SCHEMA,
+    CUSTOM_RESOURCES,
     HADOLINT,
-    OF_DOCKERFILE,
-    OF_TEMPLATE,
+    KUBERNETES_VALIDATE,
+    KUSTOMIZATIONS,
+    KUSTOMIZE,
     ROOT,
     SAM_LINT,
     SAM_TRANSFORM,
@@ -24,7 +28,9 @@ from checkers import (
 BAD = Path(__file__).parent / "bad"
 
 
-@pytest.mark.parametrize(("checker", "file"), pairs(), ids=[f"{checker.name} {file.name}" for checker, file in pairs()])
+@pytest.mark.parametrize(
+    ("checker", "file"), pairs(), ids=[f"{checker.name} {file.relative_to(ROOT)}" for checker, file in pairs()]
+)
 def test_the_projects_files_pass(checker: Checker, file: Path) -> None:
     """Nothing is found but what the file itself, or the list of accepted findings, gives a reason for."""
     verdict = check(checker, file)
@@ -41,6 +47,14 @@ FAULTS = [
     (HADOLINT, "Dockerfile", "DL3007"),
     (CHECKOV_DOCKERFILE, "Dockerfile", "CKV_DOCKER_7"),
     (TRIVY, "Dockerfile", "DS-0001"),
+    (KUSTOMIZE, "kustomization", "/spec/replica"),
+    (KUBERNETES_VALIDATE, "kubernetes_validate.yaml", "readynessProbe"),
+    (CUSTOM_RESOURCES, "custom_resource_name.yaml", "poolingInterval"),
+    (CUSTOM_RESOURCES, "custom_resource_value.yaml", "interval"),
+    (CUSTOM_RESOURCES, "custom_resource_kind.yaml", "example.com/v1"),
+    (CHECKOV_KUBERNETES, "kubernetes.yaml", "CKV_K8S_16"),
+    (TRIVY, "kubernetes.yaml", "KSV-0017"),
+    (COMPOSE_SCHEMA, "compose.yaml", "cap_dropp"),
 ]
 
 
@@ -57,13 +71,15 @@ def test_a_fault_is_found(checker: Checker, name: str, rule: str) -> None:
 
 def test_every_checker_has_a_file_that_fails() -> None:
     """A new checker comes with its proof."""
-    assert {*OF_TEMPLATE, *OF_DOCKERFILE} == {checker for checker, _, _ in FAULTS}
+    assert {checker for checker, _ in pairs()} == {checker for checker, _, _ in FAULTS}
 
 
 def test_accepted_findings_are_of_the_projects_files(tmp_path: Path) -> None:
-    """A finding is accepted in the one file that is named, with a reason."""
+    """A finding is accepted in the one file or folder that is named, with a reason."""
     text = ACCEPTED.read_text(encoding="utf-8")
 
     assert accepted(TRIVY, ROOT / "Dockerfile.lambda")
     assert accepted(TRIVY, tmp_path / "Dockerfile.lambda") == []
+    assert accepted(CHECKOV_KUBERNETES, KUSTOMIZATIONS[0])
+    assert accepted(CHECKOV_KUBERNETES, BAD / "kubernetes.yaml") == []
     assert text.count("[[accepted]]") == text.count("reason =") == text.count("file =")
