@@ -51,7 +51,7 @@ def check_devices(models: Iterable[ModelSpec], *, machine: Machine = devices) ->
 def warn_of_absent_gpu(models: Iterable[ModelSpec]) -> None:
     """Log that ``auto`` leads to the CPU on a machine, or in an image, that was made for a GPU."""
     left = [spec.id for spec in models if spec.device == "auto"]
-    if left and (devices.gpu_count() or devices.cuda_folder()):
+    if left and (devices.gpu_count() or devices.cuda_library(devices.CUBLAS)):
         trouble = devices.gpu_trouble()
         if trouble:
             logger.warning("no GPU is used", extra={"reason": trouble, "models": left})
@@ -94,7 +94,7 @@ def _flash_attention_trouble(spec: ModelSpec, device: str, machine: Machine) -> 
     if spec.family == "t5":
         # It would decode without, and say nothing (CTranslate2, src/layers/flash_attention.cc).
         return "flash_attention: true, and CTranslate2 has it without T5's position bias; allowed: false"
-    # Python is not told the compute capability; bfloat16 begins with the same one (its src/types.cc, src/models/model.cc).
+    # Python is not told the compute capability; bfloat16 begins with the same one (src/types.cc, src/models/model.cc).
     if device == "cpu" or "bfloat16" not in machine.supported_compute_types(device, _index(spec, device)):
         return "flash_attention: true, which takes a GPU of compute capability 8.0 or newer; allowed here: false"
     return None

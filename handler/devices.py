@@ -1,9 +1,9 @@
 """Where a model runs and what it computes with there, as far as that is left open.
 
-CTranslate2's wheel has the CUDA runtime inside. The driver, ``libcuda.so.1``, comes with the machine. What else it needs
-on a GPU it loads by name when it first multiplies, and of that its wheel has nothing: cuBLAS comes from NVIDIA's
-package ``nvidia-cublas-cu12``, in a folder where no loader looks. So it is loaded here, by its path, and found there:
-who asks for a library by a name that is loaded gets that one (dlopen(3)).
+CTranslate2's wheel has the CUDA runtime inside. The driver, ``libcuda.so.1``, comes with the machine. What else it
+needs on a GPU is cuBLAS, which it loads by name when it first multiplies. NVIDIA's packages bring
+that, in folders where no loader looks. So it is loaded here, by its path, before it is asked for by its name: who asks
+for a library that is loaded gets that one (dlopen(3)).
 """
 
 from __future__ import annotations
@@ -22,13 +22,11 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from collections.abc import Set as AbstractSet
 
-CUDA_LIBRARIES = ("libcublasLt.so.12", "libcublas.so.12")
-"""What CTranslate2 4.8 asks for (its src/cuda/cublas_stub.cc), after what that one needs. cuDNN is not among it since
-4.8's wheels, NCCL and MPI are for models that are spread over several GPUs, which this server does not do."""
-CUDA_PACKAGE = "nvidia-cublas-cu12"
-
-_FOLDER = "nvidia/cublas/lib"
-"""Of ``CUDA_PACKAGE``, in a folder of packages."""
+CUBLAS = "libcublas.so.12"
+"""What CTranslate2 4.8 asks for (its src/cuda/cublas_stub.cc). cuDNN it does without; NCCL and MPI are for models that
+are spread over several GPUs, which this server does not do."""
+CUDA_LIBRARIES = {"libnvrtc.so.12": "cuda_nvrtc", "libcublasLt.so.12": "cublas", CUBLAS: "cublas"}
+"""That and what it asks for in turn, in the order of loading, and the folders of NVIDIA's packages."""
 
 FASTEST = {
     "nllb": ("int8_float16", "int8_float32", "float16", "float32"),
@@ -74,20 +72,19 @@ def gpu_trouble() -> str | None:
 def load_cuda_libraries() -> str | None:
     """Load what CTranslate2 will ask for, and return what keeps it from being loaded.
 
-    From the package where that is installed, else from where the system's loader looks.
+    From NVIDIA's packages where those are installed, else from where the system's loader looks.
     """
     import ctypes  # noqa: PLC0415 - for who has a GPU
 
-    folder = cuda_folder()
     for name in CUDA_LIBRARIES:
         try:
-            ctypes.CDLL(os.path.join(folder, name) if folder else name)
+            ctypes.CDLL(cuda_library(name) or name)
         except OSError as error:
-            return f"{name} cannot be loaded: {error}; pip install {CUDA_PACKAGE}"
+            return f"{name} cannot be loaded: {error}; pip install nvidia-cublas-cu12 nvidia-cuda-nvrtc-cu12"
     return None
 
 
-def cuda_folder() -> str | None:
-    """Return the folder of the package's libraries, if it is installed."""
-    folders = (os.path.join(entry, _FOLDER) for entry in sys.path)
-    return next((folder for folder in folders if os.path.exists(os.path.join(folder, CUDA_LIBRARIES[-1]))), None)
+def cuda_library(name: str) -> str | None:
+    """Return the path of one of the libraries, if its package is installed."""
+    paths = (os.path.join(entry, "nvidia", CUDA_LIBRARIES[name], "lib", name) for entry in sys.path)
+    return next(filter(os.path.exists, paths), None)

@@ -145,8 +145,8 @@ class Settings(BaseSettings):
     device_indices: DeviceIndices = (0,)
     """GPUs of one kind, each of which gets the whole model."""
     compute_type: ComputeType = "default"
-    """``default`` keeps the baked quantisation, so that loading converts nothing; ``auto`` is the fastest that the device
-    has, and on a GPU nothing of 16 bits for T5."""
+    """``default`` keeps the baked quantisation, so that loading converts nothing; ``auto`` is the fastest that the
+    device has, and on a GPU nothing of 16 bits for T5."""
     flash_attention: bool = False
     """NLLB's decoder on a GPU of compute capability 8 or newer, with a CTranslate2 that was built for it."""
     inter_threads: Threads = 1

@@ -21,8 +21,9 @@ from handler.catalog import ModelSpec, build_catalog
 from handler.device_check import check_devices
 from handler.errors import SettingsError
 from handler.loader import load_engine
-from handler.settings import DEMO_MODELS, Settings
+from handler.settings import DEMO_MODELS, ModelSettings, Settings
 
+LIBRARIES = tuple(devices.CUDA_LIBRARIES)
 NLLB, T5 = DEMO_MODELS / "nllb-demo", DEMO_MODELS / "t5-demo"
 HAS_GPU = ctranslate2.get_cuda_device_count() > 0
 no_gpu = pytest.mark.skipif(HAS_GPU, reason="this machine has a GPU")
@@ -83,9 +84,9 @@ class Machine:
 NOTHING = Machine(0, trouble="no GPU and driver are to be found")
 
 
-def model(folder: Path = NLLB, **settings: object) -> ModelSpec:
+def model(settings: dict[str, object], folder: Path = NLLB) -> ModelSpec:
     """Return the spec of one demo model."""
-    [spec] = build_catalog(Settings(model_path=folder, **settings)).models.values()  # type: ignore[arg-type]
+    [spec] = build_catalog(Settings.model_validate({"model_path": folder, **settings})).models.values()
     return spec
 
 
@@ -114,7 +115,7 @@ def test_what_is_not_there_is_refused_before_anything_is_loaded(
 ) -> None:
     """In one line that names the model, the key and what is allowed or there."""
     with pytest.raises(SettingsError) as raised:
-        check_devices([model(**settings)], machine=machine)
+        check_devices([model(settings)], machine=machine)
 
     assert str(raised.value).startswith("models.nllb-demo.")
     assert expected in str(raised.value)
@@ -137,13 +138,13 @@ def test_what_is_not_there_is_refused_before_anything_is_loaded(
 )
 def test_what_is_there_may_be_asked_for(settings: dict[str, object], machine: Machine) -> None:
     """And where ``auto`` leads to the CPU, the indices of GPUs are nothing to it."""
-    check_devices([model(**settings)], machine=machine)
+    check_devices([model(settings)], machine=machine)
 
 
 def test_flash_attention_is_refused_for_t5() -> None:
     """CTranslate2 would decode without its position bias, and say nothing."""
     with pytest.raises(SettingsError, match="flash_attention: true, and CTranslate2 has it without T5's position bias"):
-        check_devices([model(T5, flash_attention=True)], machine=Machine(1))
+        check_devices([model({"flash_attention": True}, T5)], machine=Machine(1))
 
 
 def test_the_tables_of_models_decide_each_for_itself(tmp_path: Path) -> None:
@@ -151,7 +152,7 @@ def test_the_tables_of_models_decide_each_for_itself(tmp_path: Path) -> None:
     shutil.copytree(DEMO_MODELS, tmp_path / "models")
     settings = Settings(
         model_path=tmp_path / "models",
-        models={"t5-demo": {"device": "cpu"}, "nllb-demo": {"flash_attention": True}},  # type: ignore[dict-item]
+        models={"t5-demo": ModelSettings(device="cpu"), "nllb-demo": ModelSettings(flash_attention=True)},
         device="cuda",
     )
 
@@ -164,7 +165,7 @@ def test_the_tables_of_models_decide_each_for_itself(tmp_path: Path) -> None:
 @pytest.mark.parametrize("compute_type", ["default", "auto", "int8", "float32"])
 def test_auto_is_the_cpu_where_there_is_no_gpu(compute_type: Literal["default", "auto", "int8", "float32"]) -> None:
     """With what CTranslate2 takes there, whatever indices are set."""
-    spec = replace(model(), compute_type=compute_type, device_indices=(1, 2))
+    spec = replace(model({}), compute_type=compute_type, device_indices=(1, 2))
 
     _, report = load_engine(spec, warm_up=False)
 
@@ -192,9 +193,7 @@ def test_a_gpu_that_is_asked_for_and_absent_ends_the_process(entry: str, status:
 @no_gpu
 def test_a_cpu_in_the_place_of_a_gpu_is_warned_of_once(tmp_path: Path) -> None:
     """Where the libraries for one are installed, which is what the GPU's image is; elsewhere a CPU is nothing odd."""
-    folder = tmp_path / "packages" / "nvidia" / "cublas" / "lib"
-    folder.mkdir(parents=True)
-    (folder / devices.CUDA_LIBRARIES[-1]).touch()
+    put(tmp_path / "packages", {devices.CUBLAS: b""})
 
     with running_server(tmp_path, PYTHONPATH=f"{ROOT}:{tmp_path / 'packages'}") as warned:
         status = warned.chat("Where is the train station?", model="nllb-demo", target_lang="fra_Latn").status
@@ -215,7 +214,7 @@ import ctypes, sys
 from handler import devices
 print(devices.load_cuda_libraries())
 try:
-    print(bool(ctypes.CDLL(devices.CUDA_LIBRARIES[-1])))
+    print(bool(ctypes.CDLL(devices.CUBLAS)))
 except OSError as error:
     print(error)
 """
@@ -223,21 +222,20 @@ except OSError as error:
 
 def test_a_library_that_was_loaded_by_its_path_is_found_by_its_name(tmp_path: Path) -> None:
     """As CTranslate2 asks for cuBLAS: by a name, in folders where it is not. A library of that name stands in."""
-    folder = tmp_path / "nvidia" / "cublas" / "lib"
-    folder.mkdir(parents=True)
     [library] = Path(ctranslate2.__file__).parents[1].glob("ctranslate2.libs/libgomp*")
-    soname = b"libgomp-" + re.findall(rb"libgomp-(\w{8})\.so\.1\.0\.0\0", library.read_bytes())[0] + b".so.1.0.0"
-    for name in devices.CUDA_LIBRARIES:
-        assert len(name) <= len(soname)
-        (folder / name).write_bytes(library.read_bytes().replace(soname, name.encode().ljust(len(soname), b"\0")))
+    soname, content = library.name.encode(), library.read_bytes()
+    assert content.count(soname) == 1
+    put(tmp_path, {name: content.replace(soname, name.encode().ljust(len(soname), b"\0")) for name in LIBRARIES})
 
     loaded = run_python("-c", LOAD, PYTHONPATH=f"{ROOT}:{tmp_path}")
-    (folder / devices.CUDA_LIBRARIES[0]).write_bytes(b"no library")
+    put(tmp_path, {devices.CUBLAS: b"no library"})
     broken = run_python("-c", LOAD, PYTHONPATH=f"{ROOT}:{tmp_path}")
 
     assert loaded.stdout.splitlines() == ["None", "True"], loaded.stderr
-    assert broken.stdout.startswith(f"{devices.CUDA_LIBRARIES[0]} cannot be loaded: ")
-    assert broken.stdout.splitlines()[0].endswith("pip install nvidia-cublas-cu12")
+    trouble, missing = broken.stdout.splitlines()
+    assert trouble.startswith(f"{devices.CUBLAS} cannot be loaded: {tmp_path}")
+    assert trouble.endswith("; pip install nvidia-cublas-cu12 nvidia-cuda-nvrtc-cu12")
+    assert missing.startswith(f"{devices.CUBLAS}: cannot open shared object file")
 
 
 def test_ctranslate2_asks_for_the_libraries_that_are_brought_and_no_others() -> None:
@@ -246,31 +244,35 @@ def test_ctranslate2_asks_for_the_libraries_that_are_brought_and_no_others() -> 
     named = {name.decode() for name in re.findall(rb"lib(?:cu|nv)[A-Za-z]+\.so\.\d+", library.read_bytes())}
     lock = (ROOT / "requirements" / "gpu.txt").read_text(encoding="utf-8")
 
-    assert named - {"libcuda.so.1"} == {devices.CUDA_LIBRARIES[-1]}
-    assert re.findall(r"^(\S+)==12\.", lock, flags=re.MULTILINE) == [devices.CUDA_PACKAGE]
-    assert lock.count("==") == 1
+    assert named - {"libcuda.so.1"} == {devices.CUBLAS}
+    assert re.findall(r"^(\S+)==12\.8\.", lock, flags=re.MULTILINE) == ["nvidia-cublas-cu12", "nvidia-cuda-nvrtc-cu12"]
+    assert lock.count("==") == 2
 
 
 @pytest.mark.parametrize(
     ("content", "expected"),
-    [(None, "holds no libcublas.so.12"), (b"no library", "libcublasLt.so.12 cannot be loaded")],
+    [(None, "holds no libcublas.so.12"), (b"no library", "libnvrtc.so.12 cannot be loaded")],
     ids=["absent", "broken"],
 )
 def test_an_image_whose_libraries_do_not_load_is_not_built(
     content: bytes | None, expected: str, tmp_path: Path
 ) -> None:
     """One line, and no image."""
-    folder = tmp_path / "nvidia" / "cublas" / "lib"
-    folder.mkdir(parents=True)
-    if content:
-        for name in devices.CUDA_LIBRARIES:
-            (folder / name).write_bytes(content)
+    put(tmp_path, {name: content or b"no library" for name in LIBRARIES if content or name != devices.CUBLAS})
 
     done = run_python("infra/image/cuda.py", str(tmp_path), PYTHONPATH=f"{ROOT}:{tmp_path}:{site_packages()}")
 
     assert done.returncode == 1
     assert expected in done.stderr
     assert done.stderr.count("\n") == 1
+
+
+def put(packages: Path, libraries: dict[str, bytes]) -> None:
+    """Write libraries where NVIDIA's packages have them."""
+    for name, content in libraries.items():
+        path = packages / "nvidia" / devices.CUDA_LIBRARIES[name] / "lib" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
 
 
 def site_packages() -> str:

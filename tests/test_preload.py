@@ -75,7 +75,19 @@ def test_the_loader_takes_over_what_was_begun(path: Path, variables: dict[str, s
         {"MODEL_PATH": "/nowhere"},
         {"MODEL_PATH": __file__},
     ],
-    ids=["nothing", "empty", "lazy", "config file", "own table", "tables", "flash", "no number", "zero", "no folder", "a file"],
+    ids=[
+        "nothing",
+        "empty",
+        "lazy",
+        "config file",
+        "own table",
+        "tables",
+        "flash",
+        "no number",
+        "zero",
+        "no folder",
+        "a file",
+    ],
 )
 def test_what_only_the_settings_can_tell_is_left_to_them(
     variables: dict[str, str], tmp_path: Path, begun: list[tuple[Any, ...]]

@@ -3,6 +3,7 @@
 usage: cuda.py FOLDER     the CUDA packages; CTranslate2 and the server lie on Python's path
 """
 
+import platform
 import re
 import shutil
 import sys
@@ -12,30 +13,31 @@ from pathlib import Path
 OF_CUDA = re.compile(rb"(?<![\w.-])lib(?:cu|nv)[A-Za-z]+\.so\.\d+")
 OF_THE_DRIVER = "libcuda.so.1"
 """Comes with the machine that has the GPU: its container runtime puts it into the container."""
+BESIDE = "libnvrtc-builtins.so.*"
+"""What NVRTC looks for in its own folder."""
 
 
 def main(root: Path) -> int:
     """Trim the packages in ``root``; compare what is loaded with what CTranslate2's library names."""
     from handler import devices  # noqa: PLC0415 - imports CTranslate2
 
-    wanted = set(devices.CUDA_LIBRARIES)
     named = _named()
-    if unknown := named - wanted:
-        print(f"error: CTranslate2 loads {', '.join(sorted(unknown))}, which nobody brings", file=sys.stderr)
-        return 1
+    if not named:
+        return _failed(f"CTranslate2 for {platform.machine()} has no CUDA: build with CUDA=0")
+    if named != {devices.CUBLAS}:
+        return _failed(f"CTranslate2 loads {', '.join(sorted(named))}, and not {devices.CUBLAS} alone")
     for folder in [*root.rglob("include"), *root.glob("bin")]:
         shutil.rmtree(folder)
     for library in root.rglob("*.so*"):
-        if library.name not in wanted:
+        if library.name not in devices.CUDA_LIBRARIES and not library.match(BESIDE):
             library.unlink()
-    folder = devices.cuda_folder()
-    trouble = devices.load_cuda_libraries()
-    if folder is None or not Path(folder).is_relative_to(root) or trouble:
-        print(f"error: {trouble or f'{root} holds no {devices.CUDA_LIBRARIES[-1]}'}", file=sys.stderr)
-        return 1
     for name in devices.CUDA_LIBRARIES:
-        print(f"{(Path(folder) / name).stat().st_size / 1e6:8.1f} MB  {name}")
-    return 0
+        path = devices.cuda_library(name)
+        if path is None or not Path(path).is_relative_to(root):
+            return _failed(f"{root} holds no {name}")
+        print(f"{Path(path).stat().st_size / 1e6:8.1f} MB  {name}")
+    trouble = devices.load_cuda_libraries()
+    return _failed(trouble) if trouble else 0
 
 
 def _named() -> set[str]:
@@ -46,6 +48,11 @@ def _named() -> set[str]:
         raise ModuleNotFoundError(message)
     [library] = Path(spec.origin).parents[1].glob("ctranslate2.libs/libctranslate2*")
     return {name.decode() for name in OF_CUDA.findall(library.read_bytes())} - {OF_THE_DRIVER}
+
+
+def _failed(why: str) -> int:
+    print(f"error: {why}", file=sys.stderr)
+    return 1
 
 
 if __name__ == "__main__":

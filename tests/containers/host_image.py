@@ -1,7 +1,7 @@
 """Dockerfile.gpu's image: built and run, as a host does it.
 
-``python tests/containers/host_image.py [1 | 0]`` builds it, with the CUDA libraries or without, and tells where its size
-goes.
+``python tests/containers/host_image.py [1 | 0]`` builds it, with the CUDA libraries or without, and tells where its
+size goes.
 """
 
 import http.client
@@ -78,9 +78,7 @@ class Host:
 
 
 @contextmanager
-def running_host(
-    docker: Docker, tag: str, *options: str, variables: Mapping[str, str] | None = None
-) -> Iterator[Host]:
+def running_host(docker: Docker, tag: str, *options: str, variables: Mapping[str, str] | None = None) -> Iterator[Host]:
     """Run the image on a free port of the loopback until the block ends; when it begins, the server is ready.
 
     Args:

@@ -37,7 +37,7 @@ print(json.dumps({
     "debug": [str(path) for path in app.glob("ctranslate2*/*.so*") if b".debug_info" in path.read_bytes()],
     "found": [name for name in %r if importlib.util.find_spec(name)],
     "models": sorted(path.name for path in Path("/opt/models").iterdir()),
-    "build": [path for path in ("/build", "/layer", "/packages", "/tmp/bare.py") if Path(path).exists()],
+    "build": [path for path in ("/build", "/layer", "/packages", "/tmp/interpreter.py") if Path(path).exists()],
     "writable": [str(path) for path in (app, *files) if os.access(path, os.W_OK)],
 }))
 """
