@@ -1,7 +1,6 @@
 """Models by name, loaded once however many ask, and tried again after a failure."""
 
 import asyncio
-import json
 import shutil
 from pathlib import Path
 from threading import Barrier, Lock
@@ -112,7 +111,7 @@ async def test_a_failed_load_is_reported_to_each_and_tried_again(tmp_path: Path)
 
 
 def test_the_log_says_why_the_first_word_failed(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """In CTranslate2's words: what a client is told would help no operator."""
 
@@ -124,8 +123,8 @@ def test_the_log_says_why_the_first_word_failed(
     manager.start()
     manager.wait()
 
-    lines = capsys.readouterr().out.splitlines()
-    assert [json.loads(line)["reason"] for line in lines] == ["RuntimeError: CUDA failed with error out of memory"] * 2
+    reasons = [vars(record)["reason"] for record in caplog.records]
+    assert reasons == ["RuntimeError: CUDA failed with error out of memory"] * 2
 
 
 async def test_startup_models_are_loaded_before_anyone_asks() -> None:
