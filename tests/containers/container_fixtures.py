@@ -14,7 +14,10 @@ from image import build_image
 
 REQUIRED = "required"
 FOLDERS_OF_A_BUILD = ("handler", "model_bake", "infra/image")
-FILES_OF_A_BUILD = ("Dockerfile.lambda", ".dockerignore", "requirements/lambda.txt", "requirements/bake.txt")
+FILES_OF_A_BUILD = (
+    *("Dockerfile.lambda", "Dockerfile.gpu", ".dockerignore"),
+    *(f"requirements/{name}.txt" for name in ("lambda", "host", "gpu", "bake")),
+)
 
 
 @pytest.fixture(scope="session")
@@ -50,9 +53,15 @@ def image(docker: Docker, base: str) -> str:
 
 
 @pytest.fixture(scope="session")
-def host_image(docker: Docker) -> str:
+def host_base(docker: Docker) -> str:
+    """The tag of the base image of Dockerfile.gpu."""
+    return base_image(docker, HOST)
+
+
+@pytest.fixture(scope="session")
+def host_image(docker: Docker, host_base: str) -> str:
     """The tag of Dockerfile.gpu's image without the CUDA libraries, which are gigabytes that nothing here can run."""
-    return build_host_image(docker, base_image(docker, HOST))
+    return build_host_image(docker, host_base)
 
 
 @pytest.fixture

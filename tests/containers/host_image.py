@@ -12,9 +12,10 @@ import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
-from base_image import HOST, base_image, is_stand_in
+from base_image import HOST, ROOT, base_image, is_stand_in
 from engine import Docker, running_engine
 from image import build_image, inspect, own_sizes
 
@@ -26,15 +27,28 @@ START_TIMEOUT_S = 60.0
 REQUEST_TIMEOUT_S = 60.0
 
 
-def build_host_image(docker: Docker, base: str, *, cuda: bool = False) -> str:
+def build_host_image(
+    docker: Docker, base: str, *options: str, cuda: bool = False, tag: str = TAG, context: Path = ROOT
+) -> str:
     """Build the image and return its tag.
+
+    Args:
+        docker: The engine.
+        base: Tag of the base image.
+        options: More of ``docker build``.
+        cuda: Whether it gets the CUDA libraries.
+        tag: The image's name.
+        context: A checkout, or a copy of what a build reads of one.
 
     Raises:
         EngineError: The build failed.
     """
     return build_image(
-        *(docker, base, "--build-arg", f"CUDA={int(cuda)}"),
-        tag=f"{TAG}-cuda" if cuda else TAG,
+        docker,
+        base,
+        *("--build-arg", f"CUDA={int(cuda)}", *options),
+        tag=tag,
+        context=context,
         dockerfile="Dockerfile.gpu",
     )
 

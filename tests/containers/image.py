@@ -71,9 +71,9 @@ def inspect(docker: Docker, tag: str) -> dict[str, Any]:
     return image
 
 
-def own_layers(docker: Docker, tag: str) -> dict[str, str]:
+def own_layers(docker: Docker, tag: str, parts: Sequence[str] = PARTS) -> dict[str, str]:
     """Return the digests of the image's layers over its base, by what they hold."""
-    return dict(zip(PARTS, inspect(docker, tag)["RootFS"]["Layers"][-len(PARTS) :], strict=True))
+    return dict(zip(parts, inspect(docker, tag)["RootFS"]["Layers"][-len(parts) :], strict=True))
 
 
 def own_sizes(docker: Docker, tag: str, parts: Sequence[str] = PARTS) -> dict[str, int]:

@@ -2,12 +2,13 @@
 
 import json
 import time
+from pathlib import Path
 from typing import Any
 
 import pytest
 from engine import Docker
-from host_image import PARTS, running_host, size_table
-from image import HARDENED, inspect, own_sizes
+from host_image import PARTS, build_host_image, running_host, size_table
+from image import HARDENED, inspect, own_layers, own_sizes
 
 pytestmark = pytest.mark.containers
 pytest_plugins = ["container_fixtures"]
@@ -150,6 +151,15 @@ def test_its_configuration_is_a_hosts(docker: Docker, host_image: str) -> None:
     # The CPU image keeps what was baked, and asks NVIDIA's runtime for nothing.
     assert not {"COMPUTE_TYPE", "NVIDIA_DRIVER_CAPABILITIES", "NVIDIA_VISIBLE_DEVICES"} & variables.keys()
     assert config["Labels"]["org.opencontainers.image.title"] == "ctranslate2-server"
+
+
+def test_two_builds_give_the_same_layers(docker: Docker, host_base: str, host_image: str, context: Path) -> None:
+    """From checkouts of other times and modes, with the cache of nothing; but for that of the interpreter."""
+    again = build_host_image(docker, host_base, "--no-cache", tag="ctranslate2-server:host-again", context=context)
+    try:
+        assert own_layers(docker, host_image, PARTS) == own_layers(docker, again, PARTS)
+    finally:
+        docker.run("rmi", again)
 
 
 def test_it_is_small_without_the_cuda_libraries(docker: Docker, host_image: str) -> None:
