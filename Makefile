@@ -52,7 +52,7 @@ test: $(VENV)/.dev $(VENV)/.node $(VENV)/.emulator $(VENV_BAKE)/.test $(VENV_SAM
 	@$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report
 
-test-containers: $(VENV)/.dev $(VENV)/.emulator $(VENV_SAM)/.made ## the Lambda image: built, run, asked through SAM; needs Docker, or root to start one
+test-containers: $(VENV)/.dev $(VENV)/.emulator $(VENV_SAM)/.made ## the images: built, run, asked as a host, through the emulator and SAM; needs Docker, or root to start one
 	$(BIN)/pytest -m containers $(ARGS) tests/containers
 
 check: $(VENV)/.dev ## format, lint, types, import direction
@@ -105,6 +105,7 @@ lock: $(VENV)/.dev ## write requirements/*.txt anew from pyproject.toml
 	$(COMPILE) pyproject.toml --extra lambda --output-file requirements/lambda.txt
 	$(COMPILE) pyproject.toml --extra host --group build --output-file requirements/host.txt
 	$(COMPILE) pyproject.toml --extra host --extra lambda --extra otel --group build --group test --group check --output-file requirements/dev.txt
+	$(COMPILE) --group cuda --output-file requirements/gpu.txt
 	$(COMPILE) pyproject.toml --group bake --output-file requirements/bake.txt
 	$(COMPILE) requirements/sam.in --output-file requirements/sam.txt
 	$(COMPILE) requirements/infra.in --output-file requirements/infra.txt

@@ -46,6 +46,7 @@ class ModelSpec:
     device: Device
     device_indices: tuple[int, ...]
     compute_type: ComputeType
+    flash_attention: bool
     inter_threads: int
     intra_threads: int
     source_lang: str
@@ -155,6 +156,7 @@ def _resolve(name: str, table: ModelSettings, folder: Path, settings: Settings) 
         device=own_or_common(table.device, settings.device),
         device_indices=own_or_common(table.device_indices, settings.device_indices),
         compute_type=own_or_common(table.compute_type, settings.compute_type),
+        flash_attention=own_or_common(table.flash_attention, settings.flash_attention),
         inter_threads=inter_threads,
         intra_threads=intra_threads,
         source_lang=_language(f"{key}.source_lang", own_or_common(table.source_lang, settings.source_lang), languages),

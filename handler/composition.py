@@ -8,6 +8,7 @@ from fastapi import FastAPI
 
 from handler.app import create_app
 from handler.catalog import build_catalog
+from handler.device_check import check_devices, warn_of_absent_gpu
 from handler.errors import ModelLoadError, SettingsError
 from handler.loader import load_engine
 from handler.measurements import Measurements, Totals
@@ -38,7 +39,7 @@ def compose(
         measurements: Gets all figures; default: a host's, which ``/metrics`` shows.
 
     Raises:
-        SettingsError: The settings name something that is not there, or needs a package that is not.
+        SettingsError: The settings name something that is not there, a folder or a GPU, or need a package that is not.
         ManifestError: A model folder is not what its manifest says.
         ModelLoadError: With ``wait``: a startup model failed to load.
     """
@@ -54,6 +55,9 @@ def compose(
         on_batch=partial(_measure_batch, measurements),
     )
     models = ModelManager(catalog, loader=load, measurements=measurements)
+    check_devices(models)
+    if not wait:
+        warn_of_absent_gpu(models)
     models.start()
     cold_start = ColdStart()
     app = create_app(

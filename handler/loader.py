@@ -13,6 +13,7 @@ from handler.batcher import OnBatch, nothing
 from handler.catalog import ModelSpec
 from handler.cpus import batch_threads
 from handler.engine import Engine
+from handler.errors import EngineError
 from handler.model_folder import MODEL_FILE
 from handler.tokenizer import load_tokenizer
 from handler.weights import open_translator
@@ -45,9 +46,8 @@ def load_engine(
 
     Raises:
         OSError: A file cannot be read.
-        RuntimeError: CTranslate2 or SentencePiece refuses a file, the device or the compute type.
+        RuntimeError: CTranslate2 or SentencePiece refuses a file, or CTranslate2 fails at the first word.
         ValueError: CTranslate2 refuses an option.
-        EngineError: The warm-up translation failed.
     """
     start = perf_counter()
     model_file = str(spec.path / MODEL_FILE)
@@ -55,9 +55,11 @@ def load_engine(
     translator = ahead.result(
         open_translator,
         str(spec.path),
+        family=spec.family,
         device=spec.device,
         device_indices=spec.device_indices,
         compute_type=spec.compute_type,
+        flash_attention=spec.flash_attention,
         inter_threads=spec.inter_threads,
         intra_threads=intra_threads,
     )
@@ -76,7 +78,11 @@ def load_engine(
     )
     loaded = perf_counter()
     if warm_up:
-        engine.warm_up()
+        try:
+            engine.warm_up()
+        except EngineError as error:
+            # Its message is for clients; the log wants what CTranslate2 said: a library, the GPU's memory.
+            raise error.__cause__ or error from None
     report = LoadReport(
         load_ms=(loaded - start) * 1e3,
         warm_up_ms=(perf_counter() - loaded) * 1e3,

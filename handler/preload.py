@@ -33,7 +33,7 @@ def preload_weights(environ: Mapping[str, str], *, folder: str = ".") -> list[st
         folder: The working directory, where a ``config.toml`` would decide.
     """
     path = environ.get("MODEL_PATH")
-    named = any(name.upper().startswith(("CONFIG_FILE", "MODELS")) for name in environ)
+    named = any(name.upper().startswith(("CONFIG_FILE", "FLASH_ATTENTION", "MODELS")) for name in environ)
     if not path or named or environ.get("LOAD", "startup") != "startup":
         return []
     if os.path.exists(os.path.join(folder, "config.toml")):
@@ -45,28 +45,30 @@ def preload_weights(environ: Mapping[str, str], *, folder: str = ".") -> list[st
         found = list(_baked(path))
         threads = [
             intra_threads or batch_threads(os.path.join(model, _MODEL_FILE), inter_threads=inter_threads)
-            for model, _ in found
+            for model, _, _ in found
         ]
     except (OSError, ValueError, KeyError, TypeError, ZeroDivisionError):
         return []
     if inter_threads < 1 or intra_threads < 0 or inter_threads * intra_threads > MOST_THREADS:
         return []
-    for model, _ in found:
+    for model, _, _ in found:
         read_ahead(os.path.join(model, _MODEL_FILE))
     # Imported when the reads are under way, and by this thread: imports in several threads wait for each other.
     from handler.weights import open_translator  # noqa: PLC0415
 
-    for (model, _), model_threads in zip(found, threads, strict=True):
+    for (model, family, _), model_threads in zip(found, threads, strict=True):
         ahead.begin(
             open_translator,
             model,
+            family=family,
             device=environ.get("DEVICE") or "auto",
             device_indices=device_indices,
             compute_type=environ.get("COMPUTE_TYPE") or "default",
+            flash_attention=False,
             inter_threads=inter_threads,
             intra_threads=model_threads,
         )
-    return [tokenizer for _, tokenizer in found]
+    return [tokenizer for _, _, tokenizer in found]
 
 
 def preload_tokenizers(paths: list[str]) -> None:
@@ -77,8 +79,8 @@ def preload_tokenizers(paths: list[str]) -> None:
         ahead.begin(open_processor, path)
 
 
-def _baked(path: str) -> Iterator[tuple[str, str]]:
-    """Yield the folder and the SentencePiece model of each baked model at ``path`` or in its folders."""
+def _baked(path: str) -> Iterator[tuple[str, str, str]]:
+    """Yield the folder, family and SentencePiece model of each baked model at ``path`` or in its folders."""
     if os.path.exists(os.path.join(path, _MODEL_FILE)):
         folders = [path]
     else:
@@ -86,4 +88,5 @@ def _baked(path: str) -> Iterator[tuple[str, str]]:
     for folder in folders:
         if os.path.exists(os.path.join(folder, _MODEL_FILE)):
             with open(os.path.join(folder, _MANIFEST), "rb") as file:
-                yield folder, os.path.join(folder, json.load(file)["tokenizer"])
+                manifest = json.load(file)
+            yield folder, manifest["family"], os.path.join(folder, manifest["tokenizer"])

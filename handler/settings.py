@@ -111,6 +111,7 @@ class ModelSettings(BaseModel):
     device: Device | None = None
     device_indices: DeviceIndices | None = None
     compute_type: ComputeType | None = None
+    flash_attention: bool | None = None
     inter_threads: Threads | None = None
     intra_threads: IntraThreads | None = None
     source_lang: str | None = None
@@ -149,9 +150,14 @@ class Settings(BaseSettings):
     """What is compared with the manifest before a model is loaded; hashing 622 MB takes a second or so."""
 
     device: Device = "auto"
+    """``auto`` takes a GPU where one can be used, else the CPU; ``cuda`` without one stops the start."""
     device_indices: DeviceIndices = (0,)
+    """GPUs of one kind, each of which gets the whole model."""
     compute_type: ComputeType = "default"
-    """``default`` keeps the baked quantisation, so that loading converts nothing."""
+    """``default`` keeps the baked quantisation, so that loading converts nothing; ``auto`` is the fastest that the
+    device has, and on a GPU nothing of 16 bits for T5."""
+    flash_attention: bool = False
+    """NLLB's decoder on a GPU of compute capability 8 or newer, with a CTranslate2 that was built for it."""
     inter_threads: Threads = 1
     """Batches that one device decodes at the same time."""
     intra_threads: IntraThreads = 0

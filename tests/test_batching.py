@@ -146,7 +146,14 @@ def test_what_cannot_be_decoded_fails_alone(nllb: Engine) -> None:
     del nllb
     spec = next(iter(build_catalog(Settings()).models.values()))
     translator = open_translator(
-        str(spec.path), device="cpu", device_indices=(0,), compute_type="default", inter_threads=1, intra_threads=1
+        str(spec.path),
+        family="nllb",
+        device="cpu",
+        device_indices=(0,),
+        compute_type="default",
+        flash_attention=False,
+        inter_threads=1,
+        intra_threads=1,
     )
     sizes: list[int] = []
     decoder = Decoder(

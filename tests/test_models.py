@@ -10,7 +10,7 @@ import pytest
 from handler import models as models_module
 from handler.catalog import ModelSpec, build_catalog
 from handler.engine import Engine
-from handler.errors import ModelLoadError, ModelNotFoundError
+from handler.errors import EngineError, ModelLoadError, ModelNotFoundError
 from handler.loader import LoadReport, load_engine
 from handler.models import ModelManager
 from handler.settings import DEMO_MODELS, Settings
@@ -108,6 +108,23 @@ async def test_a_failed_load_is_reported_to_each_and_tried_again(tmp_path: Path)
     weights.write_bytes(good)
     assert await manager.engine(spec)
     assert manager.state(spec) == "loaded"
+
+
+def test_the_log_says_why_the_first_word_failed(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """In CTranslate2's words: what a client is told would help no operator."""
+
+    def fail(_: Engine) -> None:
+        raise EngineError from RuntimeError("CUDA failed with error out of memory")
+
+    monkeypatch.setattr(Engine, "warm_up", fail)
+    manager = _manager(CountingLoader())
+    manager.start()
+    manager.wait()
+
+    reasons = [vars(record)["reason"] for record in caplog.records]
+    assert reasons == ["RuntimeError: CUDA failed with error out of memory"] * 2
 
 
 async def test_startup_models_are_loaded_before_anyone_asks() -> None:

@@ -69,12 +69,25 @@ def test_the_loader_takes_over_what_was_begun(path: Path, variables: dict[str, s
         {"MODEL_PATH": str(NLLB), "CONFIG_FILE": "elsewhere.toml"},
         {"MODEL_PATH": str(NLLB), "MODELS__nllb-demo__DEVICE": "cpu"},
         {"MODEL_PATH": str(NLLB), "models": "{}"},
+        {"MODEL_PATH": str(NLLB), "FLASH_ATTENTION": "true"},
         {"MODEL_PATH": str(NLLB), "INTER_THREADS": "many"},
         {"MODEL_PATH": str(NLLB), "INTER_THREADS": "0"},
         {"MODEL_PATH": "/nowhere"},
         {"MODEL_PATH": __file__},
     ],
-    ids=["nothing", "empty", "lazy", "config file", "own table", "tables", "no number", "zero", "no folder", "a file"],
+    ids=[
+        "nothing",
+        "empty",
+        "lazy",
+        "config file",
+        "own table",
+        "tables",
+        "flash",
+        "no number",
+        "zero",
+        "no folder",
+        "a file",
+    ],
 )
 def test_what_only_the_settings_can_tell_is_left_to_them(
     variables: dict[str, str], tmp_path: Path, begun: list[tuple[Any, ...]]

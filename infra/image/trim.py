@@ -1,4 +1,4 @@
-"""Take from installed packages what a running function never reads, and tell what is left.
+"""Take from installed packages what a running server never reads, and tell what is left.
 
 usage: trim.py FOLDER
 """
@@ -16,8 +16,9 @@ RUNTIME = "/var/runtime"
 OF_THE_BASE = ("awslambdaric", "boto3", "botocore", "s3transfer")
 """Packages the base image carries: a second copy would cost 35 MB and be what is imported."""
 
-NEVER_IMPORTED = ("numpy",)
-"""CTranslate2 asks for it, for arrays that go in or come out; the server passes tokens."""
+NEVER_IMPORTED = ("numpy", "setuptools")
+"""CTranslate2 asks for numpy, for arrays that go in or come out; the server passes tokens. A host's lock holds what
+installs a checkout as well."""
 
 FOLDERS = ("bin", "include", "share")
 """Of an installation: scripts, headers and manuals."""

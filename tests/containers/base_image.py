@@ -1,6 +1,6 @@
-"""The base image of Dockerfile.lambda: AWS's own, else a stand-in made here, with this machine's way to packages.
+"""The base image of each Dockerfile: the real one, else a stand-in made here, with this machine's way to packages.
 
-``python tests/containers/base_image.py`` prints the tag of what a build can stand on.
+``python tests/containers/base_image.py [lambda | host]`` prints the tag of what a build can stand on.
 """
 
 import hashlib
@@ -13,16 +13,51 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 from engine import Docker, EngineError, running_engine
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
-PUBLIC = "public.ecr.aws/lambda/python:3.13"
-STAND_IN = "ctranslate2-server/stand-in-for-lambda-python"
-BASE = "ctranslate2-server/lambda-base:3.13"
-"""Either of them with this machine's pip settings, which no Dockerfile of the project needs to know."""
+
+
+@dataclass(frozen=True, slots=True)
+class Base:
+    """What one of the Dockerfiles stands on."""
+
+    public: str
+    """As the Dockerfile says."""
+    variable: str
+    """Of the environment: names another one."""
+    stand_in: str
+    """Name of an image with the interface of the public one."""
+    recipe: Path
+    """Folder of the stand-in's Dockerfile."""
+    runs_lambda: bool
+    """Whether the stand-in gets AWS's runtime client and the emulator."""
+    tag: str
+    """The public one or the stand-in, with this machine's pip settings, which no Dockerfile of the project needs to
+    know."""
+
+
+LAMBDA = Base(
+    public="public.ecr.aws/lambda/python:3.13",
+    variable="BASE_IMAGE",
+    stand_in="ctranslate2-server/stand-in-for-lambda-python",
+    recipe=HERE / "stand_in",
+    runs_lambda=True,
+    tag="ctranslate2-server/lambda-base:3.13",
+)
+HOST = Base(
+    public="python:3.13-slim-trixie",
+    variable="HOST_BASE_IMAGE",
+    stand_in="ctranslate2-server/stand-in-for-python",
+    recipe=HERE / "stand_in_host",
+    runs_lambda=False,
+    tag="ctranslate2-server/host-base:3.13",
+)
+DEBIAN = "ctranslate2-server/debian"
 
 PULL_TIMEOUT_S = 300.0
 DEBOOTSTRAP_TIMEOUT_S = 300.0
@@ -48,36 +83,37 @@ PIP_SETTINGS = ("index-url", "extra-index-url", "trusted-host", "proxy", "timeou
 CERTIFICATES = "/etc/pip-certificates.pem"
 
 
-def base_image(docker: Docker) -> str:
-    """Return the tag of an image that ``Dockerfile.lambda`` can be built on here, made if need be.
+def base_image(docker: Docker, base: Base = LAMBDA) -> str:
+    """Return the tag of an image that a Dockerfile can be built on here, made if need be.
 
-    ``BASE_IMAGE`` in the environment names another one, which is taken as it is.
+    The base's variable in the environment names another one, which is taken as it is.
 
     Raises:
         EngineError: There is none, and the stand-in cannot be made here.
     """
-    if given := os.environ.get("BASE_IMAGE"):
+    if given := os.environ.get(base.variable):
         return given
-    origin = PUBLIC if _is_there(docker, PUBLIC) or _pulled(docker) else _stand_in(docker)
+    there = _is_there(docker, base.public) or _pulled(docker, base.public)
+    origin = base.public if there else _stand_in(docker, base)
     with _context() as folder:
         _write_pip_settings(folder)
         (folder / "Dockerfile").write_text(f"FROM {origin}\nCOPY etc /etc\n", encoding="utf-8")
-        _build(docker, folder, BASE)
-    return BASE
+        _build(docker, folder, base.tag)
+    return base.tag
 
 
-def is_stand_in(docker: Docker) -> bool:
-    """Tell whether what is built here stands on the stand-in: the wiring is proved then, not AWS's libraries."""
-    return not os.environ.get("BASE_IMAGE") and not _is_there(docker, PUBLIC)
+def is_stand_in(docker: Docker, base: Base = LAMBDA) -> bool:
+    """Tell whether what is built here stands on the stand-in: the wiring is proved then, not the base's libraries."""
+    return not os.environ.get(base.variable) and not _is_there(docker, base.public)
 
 
 def _is_there(docker: Docker, tag: str) -> bool:
     return docker.run("image", "inspect", tag, check=False).returncode == 0
 
 
-def _pulled(docker: Docker) -> bool:
+def _pulled(docker: Docker, tag: str) -> bool:
     try:
-        return docker.run("pull", "--quiet", PUBLIC, timeout_s=PULL_TIMEOUT_S, check=False).returncode == 0
+        return docker.run("pull", "--quiet", tag, timeout_s=PULL_TIMEOUT_S, check=False).returncode == 0
     except EngineError:
         return False
 
@@ -95,23 +131,24 @@ def _build(docker: Docker, folder: Path, tag: str) -> None:
 # --- the stand-in -----------------------------------------------------------------------------------------------------
 
 
-def _stand_in(docker: Docker) -> str:
-    """Return the tag of an image with the interface of AWS's: its paths, entry point, runtime client and emulator."""
-    print(f"{PUBLIC} cannot be pulled: the base is a stand-in made of Debian {SUITE}", file=sys.stderr)
-    requirements = _runtime_requirements()
-    debian = f"{STAND_IN}:debian-{_digest(SUITE, PACKAGES, *NOT_NEEDED)}"
-    sources = (path.read_text(encoding="utf-8") for path in sorted((HERE / "stand_in").rglob("*")) if path.is_file())
-    tag = f"{STAND_IN}:3.13-{_digest(debian, requirements, *sources)}"
+def _stand_in(docker: Docker, base: Base) -> str:
+    """Return the tag of an image with the interface of the public one: its paths, its interpreter, its entry point."""
+    print(f"{base.public} cannot be pulled: the base is a stand-in made of Debian {SUITE}", file=sys.stderr)
+    requirements = _runtime_requirements() if base.runs_lambda else ""
+    debian = f"{DEBIAN}:{SUITE}-{_digest(SUITE, PACKAGES, *NOT_NEEDED)}"
+    sources = (path.read_text(encoding="utf-8") for path in sorted(base.recipe.rglob("*")) if path.is_file())
+    tag = f"{base.stand_in}:3.13-{_digest(debian, requirements, *sources)}"
     if _is_there(docker, tag):
         return tag
-    _check_tools()
+    _check_tools(base)
     with _context() as folder:
         if not _is_there(docker, debian):
             _import_debian(docker, folder / "root", debian)
             shutil.rmtree(folder / "root")
-        shutil.copytree(HERE / "stand_in", folder, dirs_exist_ok=True)
-        shutil.copy(EMULATOR, folder / "aws-lambda-rie")
-        (folder / "requirements.txt").write_text(requirements, encoding="utf-8")
+        shutil.copytree(base.recipe, folder, dirs_exist_ok=True)
+        if base.runs_lambda:
+            shutil.copy(EMULATOR, folder / "aws-lambda-rie")
+            (folder / "requirements.txt").write_text(requirements, encoding="utf-8")
         _write_pip_settings(folder)
         docker.run(
             *("build", "--network=host", "--build-arg", f"DEBIAN={debian}", "--tag", tag, str(folder)),
@@ -125,12 +162,12 @@ def _digest(*inputs: str) -> str:
     return hashlib.sha256("\0".join(inputs).encode()).hexdigest()[:12]
 
 
-def _check_tools() -> None:
+def _check_tools(base: Base) -> None:
     if os.geteuid():
-        message = f"{PUBLIC} cannot be pulled, and debootstrap, which would make a stand-in, needs root"
+        message = f"{base.public} cannot be pulled, and debootstrap, which would make a stand-in, needs root"
     elif shutil.which("debootstrap") is None:
-        message = f"{PUBLIC} cannot be pulled, and debootstrap, which would make a stand-in, is not installed"
-    elif not EMULATOR.is_file():
+        message = f"{base.public} cannot be pulled, and debootstrap, which would make a stand-in, is not installed"
+    elif base.runs_lambda and not EMULATOR.is_file():
         message = f"{EMULATOR} is missing: make .venv/.emulator"
     else:
         return
@@ -217,4 +254,4 @@ def _certificates() -> str | None:
 
 if __name__ == "__main__":
     with running_engine() as engine:
-        print(base_image(engine))
+        print(base_image(engine, {"lambda": LAMBDA, "host": HOST}[sys.argv[1] if sys.argv[1:] else "lambda"]))

@@ -7,13 +7,17 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
-from base_image import ROOT, base_image
+from base_image import HOST, ROOT, base_image
 from engine import Docker, EngineError, running_engine
+from host_image import build_host_image
 from image import build_image
 
 REQUIRED = "required"
 FOLDERS_OF_A_BUILD = ("handler", "model_bake", "infra/image")
-FILES_OF_A_BUILD = ("Dockerfile.lambda", ".dockerignore", "requirements/lambda.txt", "requirements/bake.txt")
+FILES_OF_A_BUILD = (
+    *("Dockerfile.lambda", "Dockerfile.gpu", ".dockerignore"),
+    *(f"requirements/{name}.txt" for name in ("lambda", "host", "gpu", "bake")),
+)
 
 
 @pytest.fixture(scope="session")
@@ -46,6 +50,18 @@ def base(engine_and_base: tuple[Docker, str]) -> str:
 def image(docker: Docker, base: str) -> str:
     """The tag of Dockerfile.lambda's image as it is built without arguments."""
     return build_image(docker, base)
+
+
+@pytest.fixture(scope="session")
+def host_base(docker: Docker) -> str:
+    """The tag of the base image of Dockerfile.gpu."""
+    return base_image(docker, HOST)
+
+
+@pytest.fixture(scope="session")
+def host_image(docker: Docker, host_base: str) -> str:
+    """The tag of Dockerfile.gpu's image without the CUDA libraries, which are gigabytes that nothing here can run."""
+    return build_host_image(docker, host_base)
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ import re
 import sys
 import time
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -38,6 +38,7 @@ def build_image(
     *options: str,
     tag: str = TAG,
     context: Path = ROOT,
+    dockerfile: str = "Dockerfile.lambda",
     buildkit: bool = True,
 ) -> str:
     """Build the image and return its tag; a build that is known to the engine's cache takes a second.
@@ -48,6 +49,7 @@ def build_image(
         options: More of ``docker build``, such as ``--build-arg NAME=VALUE``.
         tag: The image's name.
         context: A checkout, or a copy of what a build reads of one.
+        dockerfile: Its name there.
         buildkit: Else the builder before it, which ``sam build`` uses.
 
     Raises:
@@ -56,7 +58,7 @@ def build_image(
     builder = docker.with_environment(DOCKER_BUILDKIT="1" if buildkit else "0")
     builder.run(
         *("build", "--network=host", "--build-arg", f"BASE_IMAGE={base}", *options),
-        *("--file", str(context / "Dockerfile.lambda"), "--tag", tag, str(context)),
+        *("--file", str(context / dockerfile), "--tag", tag, str(context)),
         timeout_s=BUILD_TIMEOUT_S,
     )
     return tag
@@ -69,16 +71,16 @@ def inspect(docker: Docker, tag: str) -> dict[str, Any]:
     return image
 
 
-def own_layers(docker: Docker, tag: str) -> dict[str, str]:
+def own_layers(docker: Docker, tag: str, parts: Sequence[str] = PARTS) -> dict[str, str]:
     """Return the digests of the image's layers over its base, by what they hold."""
-    return dict(zip(PARTS, inspect(docker, tag)["RootFS"]["Layers"][-len(PARTS) :], strict=True))
+    return dict(zip(parts, inspect(docker, tag)["RootFS"]["Layers"][-len(parts) :], strict=True))
 
 
-def own_sizes(docker: Docker, tag: str) -> dict[str, int]:
+def own_sizes(docker: Docker, tag: str, parts: Sequence[str] = PARTS) -> dict[str, int]:
     """Return the bytes of the image's layers over its base, unpacked, by what they hold."""
     history = docker.output("history", "--human=false", "--no-trunc", "--format", "{{.Size}}\t{{.CreatedBy}}", tag)
     sizes = [int(line.partition("\t")[0]) for line in history.splitlines() if re.search(r"\bCOPY\b|COPY dir:", line)]
-    return dict(zip(PARTS, reversed(sizes[: len(PARTS)]), strict=True))
+    return dict(zip(parts, reversed(sizes[: len(parts)]), strict=True))
 
 
 # --- running ----------------------------------------------------------------------------------------------------------

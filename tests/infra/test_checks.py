@@ -69,6 +69,31 @@ def test_a_fault_is_found(checker: Checker, name: str, rule: str) -> None:
     assert rule in verdict.output
 
 
+@pytest.mark.parametrize(
+    ("checker", "instruction", "rule"),
+    [
+        (CHECKOV_DOCKERFILE, "USER", "CKV_DOCKER_3"),
+        (TRIVY, "USER", "DS-0002"),
+        (CHECKOV_DOCKERFILE, "HEALTHCHECK", "CKV_DOCKER_2"),
+        (TRIVY, "HEALTHCHECK", "DS-0026"),
+    ],
+    ids=["checkov USER", "trivy USER", "checkov HEALTHCHECK", "trivy HEALTHCHECK"],
+)
+def test_an_image_for_hosts_without_a_user_or_a_health_check_is_refused(
+    checker: Checker, instruction: str, rule: str, tmp_path: Path
+) -> None:
+    """What Lambda does without is accepted for its image alone."""
+    lines = (ROOT / "Dockerfile.gpu").read_text(encoding="utf-8").splitlines(keepends=True)
+    kept = [line for line in lines if not line.startswith(f"{instruction} ")]
+    (tmp_path / "Dockerfile").write_text("".join(kept), encoding="utf-8")
+
+    verdict = check(checker, tmp_path / "Dockerfile")
+
+    assert len(kept) == len(lines) - 1
+    assert not verdict.passed
+    assert rule in verdict.output
+
+
 def test_every_checker_has_a_file_that_fails() -> None:
     """A new checker comes with its proof."""
     assert {checker for checker, _ in pairs()} == {checker for checker, _, _ in FAULTS}

@@ -35,7 +35,7 @@ def test_every_variable_of_a_container_is_a_setting() -> None:
     variables = set(re.findall(r"--env (\w+)", TEXT))
 
     assert {"API_KEYS", "MODEL_PATH"} <= variables
-    assert {name.lower() for name in variables - FOREIGN_VARIABLES} <= set(Settings.model_fields) | {"model_cache"}
+    assert {name.lower() for name in variables - FOREIGN_VARIABLES} <= set(Settings.model_fields)
 
 
 def test_every_parameter_of_ecs_is_in_the_template() -> None:
@@ -118,7 +118,6 @@ def test_times_to_stop_are_those_of_the_files(name: str) -> None:
     assert numbers == expected
 
 
-@pytest.mark.skipif(not (ROOT / "Dockerfile.gpu").exists(), reason="Dockerfile.gpu comes with another branch")
 def test_build_arguments_are_those_of_the_dockerfile() -> None:
     """Docker ignores an argument that no ARG names."""
     dockerfile = (ROOT / "Dockerfile.gpu").read_text(encoding="utf-8")

@@ -176,7 +176,6 @@ def test_the_queue_scales_the_deployment() -> None:
     )
 
 
-@pytest.mark.skipif("metrics" not in Settings.model_fields, reason="/metrics comes with another branch")
 def test_the_server_has_the_metric_that_scales_it(server: Server) -> None:
     """Of a name that is nobody's, Prometheus finds nothing, and says so to nobody."""
     page = server.request("GET", "/metrics").body.decode()

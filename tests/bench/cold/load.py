@@ -23,7 +23,16 @@ def once(folder: str, way: str) -> float:
     start = time.perf_counter()
     if way == "read-ahead":
         read_ahead(f"{folder}/model.bin")
-    open_translator(folder, device="cpu", device_indices=(0,), compute_type="default", inter_threads=1, intra_threads=0)
+    open_translator(
+        folder,
+        family="nllb",
+        device="cpu",
+        device_indices=(0,),
+        compute_type="default",
+        flash_attention=False,
+        inter_threads=1,
+        intra_threads=0,
+    )
     return time.perf_counter() - start
 
 
