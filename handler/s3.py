@@ -61,7 +61,8 @@ class S3Folder:
         match = re.fullmatch(r"s3://([A-Za-z0-9][A-Za-z0-9._-]{2,62})(?:/([^\x00-\x1f]*))?", url)
         if match is None:
             # Some tools take s3://key:secret@bucket, so what stands before an @ is not shown.
-            message = f"{re.sub('//.*@', '//...@', one_line(url))}: not of the form s3://bucket/prefix"
+            shown = re.sub("//.*@", "//...@", " ".join(url.split()))
+            message = f"{shown}: not of the form s3://bucket/prefix"
             raise DownloadError(message)
         self._bucket = match[1]
         self._prefix = f"{prefix}/" if (prefix := (match[2] or "").rstrip("/")) else ""
