@@ -102,24 +102,38 @@ def ends(part: range) -> str:
 
 
 @contextmanager
-def locked(folder: Path, *, wait: bool = False) -> Iterator[None]:
+def locked(folder: Path) -> Iterator[None]:
     """Keep a second download out of the folder: it would write into files that this one has just checked.
 
-    The lock is gone with the process that has it, however that ends.
-
     Raises:
-        DownloadError: Another download has it and ``wait`` is false, or the folder cannot be made, or, while it was
-            waited for, the process began to end.
+        DownloadError: Another download writes there, or the folder cannot be made.
     """
     with writing(folder):
         folder.mkdir(parents=True, exist_ok=True)
         handle = os.open(folder, os.O_RDONLY)
     try:
+        if not _lock(handle):
+            message = f"{folder}: another download writes there; wait for it, or name another folder"
+            raise DownloadError(message)
+        yield
+    finally:
+        os.close(handle)
+
+
+@contextmanager
+def alone(lock: Path) -> Iterator[None]:
+    """Wait until no other process has the file ``lock``, and keep it from others; it is free when its process ends.
+
+    Raises:
+        DownloadError: The file cannot be made, or this process ends.
+    """
+    with writing(lock):
+        lock.parent.mkdir(parents=True, exist_ok=True)
+        # A file, and for writing: what NFS makes of flock(2) takes both.
+        handle = os.open(lock, os.O_RDWR | os.O_CREAT, 0o666)
+    try:
         while not _lock(handle):
-            if not wait:
-                message = f"{folder}: another download writes there; wait for it, or name another folder"
-                raise DownloadError(message)
-            stop_if_ending(folder)
+            stop_if_ending(lock)
             time.sleep(_POLL_S)
         yield
     finally:

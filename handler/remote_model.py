@@ -2,11 +2,11 @@
 
 .. code-block:: text
 
+    CACHE/models/<hash of the URL>.lock                              held by whoever downloads, so that one does
     CACHE/models/<hash of the URL>/<hash of the files' ETags>        complete and checked, never changed
     CACHE/models/<hash of the URL>/<hash of the files' ETags>.part   on its way, resumed by whoever comes next
 
-Whoever downloads holds a lock on the folder above, so that the processes of a machine share one download. Whoever has
-loaded a copy holds a shared lock on it; without one, a copy goes when another version of it arrives.
+Whoever has loaded a copy holds a shared lock on it; without one, a copy goes when another version of it arrives.
 """
 
 import fcntl
@@ -22,7 +22,7 @@ from time import monotonic
 from handler.errors import DownloadError, SettingsError
 from handler.manifest import MANIFEST_NAME, Manifest, check_sizes, parse_manifest
 from handler.model_folder import CONFIG_FILE, MODEL_FILE, TOKENIZER_NAMES, VOCABULARY_FILE, ModelFolder
-from handler.partial_file import locked, writing
+from handler.partial_file import alone, writing
 from handler.remote_object import RemoteFile
 from handler.s3 import Listing, S3Folder
 from handler.settings import Verify
@@ -124,7 +124,7 @@ class RemoteFolder:
         if self._claim():
             return
         start = monotonic()
-        with self._advice(), locked(self.path.parent, wait=True):
+        with self._advice(), alone(self.path.parent.with_suffix(".lock")):
             if self._claim():
                 logger.info("model was downloaded by another process", extra={"url": str(self), "path": str(self.path)})
                 return

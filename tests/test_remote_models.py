@@ -32,6 +32,8 @@ PADDING_BYTES = 2 * PART_BYTES + PART_BYTES // 2
 RANGES = 3
 SMALL_FILES_BYTES = 3_000_000
 """More than all the rest of the model and the heads of all answers."""
+SLOW_S = 0.1
+"""Before each 64 KiB: a range takes 25 s."""
 PATIENCE_S = 60.0
 QUESTION = {"text": "Where is the train station?", "target_lang": "fra_Latn"}
 ANSWER = "Où est la gare ?"
@@ -263,7 +265,7 @@ def test_a_killed_download_is_resumed(wire: Wire, tmp_path: Path, cache: Path) -
 
 def test_processes_of_one_machine_share_a_download(wire: Wire, tmp_path: Path, cache: Path) -> None:
     """The second waits, and finds it complete."""
-    wire.delay_s = 0.005
+    wire.delay_s = SLOW_S
     settings = {"MODEL_PATH": f"s3://{BUCKET}/large", "MODEL_CACHE": str(cache)}
     for name in ("a", "b"):
         (tmp_path / name).mkdir()
@@ -271,6 +273,8 @@ def test_processes_of_one_machine_share_a_download(wire: Wire, tmp_path: Path, c
         running_server(tmp_path / "a", ready=False, **settings) as first,
         running_server(tmp_path / "b", ready=False, **settings) as second,
     ):
+        time.sleep(0.5)
+        wire.delay_s = 0.005
         for server in (first, second):
             wait_until(lambda server=server: server.request("GET", "/health/ready").status == 200)  # type: ignore[misc]
             assert server.chat(**QUESTION).json()["choices"][0]["message"]["content"] == ANSWER
@@ -285,14 +289,16 @@ def test_processes_of_one_machine_share_a_download(wire: Wire, tmp_path: Path, c
 
 def test_who_waits_for_a_process_that_is_killed_takes_over(wire: Wire, tmp_path: Path, cache: Path) -> None:
     """A lock is gone with its holder; what that has fetched is not fetched again."""
-    wire.delay_s = 0.01
+    wire.delay_s = SLOW_S
     settings = {"MODEL_PATH": f"s3://{BUCKET}/large", "MODEL_CACHE": str(cache)}
     for name in ("a", "b"):
         (tmp_path / name).mkdir()
     with running_server(tmp_path / "a", ready=False, **settings) as first:
         wait_until(lambda: bool(asked_for(wire)))
         with running_server(tmp_path / "b", ready=False, **settings) as second:
+            wire.delay_s = 0.01
             wait_until(lambda: bool(noted(cache)))
+            wire.delay_s = SLOW_S
             assert not logged(second, "model is being downloaded")
             first.process.kill()
             first.process.wait(10)
@@ -310,7 +316,7 @@ def test_who_waits_for_a_process_that_is_killed_takes_over(wire: Wire, tmp_path:
 @pytest.mark.parametrize("waiting", [False, True], ids=["downloads", "waits"])
 def test_a_process_that_is_told_to_end_ends(wire: Wire, tmp_path: Path, cache: Path, *, waiting: bool) -> None:
     """The download of a large model would hold it up for minutes."""
-    wire.delay_s = 0.1
+    wire.delay_s = SLOW_S
     settings = {"MODEL_PATH": f"s3://{BUCKET}/large", "MODEL_CACHE": str(cache)}
     for name in ("a", "b"):
         (tmp_path / name).mkdir()
@@ -323,7 +329,7 @@ def test_a_process_that_is_told_to_end_ends(wire: Wire, tmp_path: Path, cache: P
             ending.process.wait(PATIENCE_S)
             took_s = time.monotonic() - start
 
-    assert took_s < 5
+    assert took_s < 10
     assert ending.process.returncode == 0
     assert not list(cache.glob("models/*/*[!t]"))
 
@@ -369,7 +375,7 @@ def test_a_copy_that_nobody_uses_goes_when_another_comes(storage: ObjectStorage,
     assert done.returncode == 0, done.stderr
     old = done.stdout.splitlines()[-1]
     assert versions(cache) == [old]
-    [parent] = cache.glob("models/*")
+    [parent] = cache.glob("models/*/")
     (parent / "0123456789abcdef.part").mkdir()
     (parent / "0123456789abcdef.part" / "model.bin.part").write_bytes(b"half")
     manifest = json.loads((DEMO_MODELS / "nllb-demo" / "manifest.json").read_bytes()) | {"description": "new"}
