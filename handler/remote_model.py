@@ -99,6 +99,7 @@ class RemoteFolder:
         """Compare the sizes with the manifest; hashes are compared once the bytes are here."""
         sizes = {name: file.size for name, file in self._files.items()}
         check_sizes(manifest, sizes.get, where=str(self))
+        self._remote.expect({name: entry.sha256 for name, entry in manifest.files.items()})
 
     def modified_s(self) -> float:
         """Return when the model file was put there, in Unix seconds."""
@@ -144,9 +145,6 @@ class RemoteFolder:
         size = sum(self._files[name].size for name in self._wanted)
         self._check_room(size, unfinished)
         logger.info("model is being downloaded", extra={"url": str(self), "path": str(self.path), "bytes": size})
-        manifest = self.manifest()
-        if manifest is not None:
-            self._remote.expect({name: entry.sha256 for name, entry in manifest.files.items()})
         fetched = self._remote.download(sorted(self._wanted), unfinished, lambda _: None)
         with writing(self.path):
             unfinished.rename(self.path)

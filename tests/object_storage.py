@@ -30,6 +30,8 @@ ACCESS_KEY = "test-access"
 SECRET_KEY = "test-secret"  # noqa: S105 - of a server that lives as long as the tests
 STRANGER_KEY = "stranger-access"
 STRANGER_SECRET = "stranger-secret"  # noqa: S105
+LISTER_KEY = "lister-access"
+LISTER_SECRET = "lister-secret"  # noqa: S105
 KMS_KEY = "test-key"
 
 _IDENTITIES = {
@@ -43,6 +45,11 @@ _IDENTITIES = {
             "name": "stranger",
             "credentials": [{"accessKey": STRANGER_KEY, "secretKey": STRANGER_SECRET}],
             "actions": ["Read:elsewhere", "List:elsewhere"],
+        },
+        {
+            "name": "lister",
+            "credentials": [{"accessKey": LISTER_KEY, "secretKey": LISTER_SECRET}],
+            "actions": ["List"],
         },
     ],
     "kms": {"default_provider": "local", "providers": {"local": {"type": "local", "enableOnDemandCreate": True}}},

@@ -15,7 +15,16 @@ from typing import Any
 
 import pytest
 from conftest import Server, run_python, running_server
-from object_storage import BUCKET, STRANGER_KEY, STRANGER_SECRET, ObjectStorage, Wire, running_object_storage
+from object_storage import (
+    BUCKET,
+    LISTER_KEY,
+    LISTER_SECRET,
+    STRANGER_KEY,
+    STRANGER_SECRET,
+    ObjectStorage,
+    Wire,
+    running_object_storage,
+)
 
 from handler import models as models_module
 from handler.catalog import Catalog, ModelSpec, build_catalog
@@ -450,13 +459,18 @@ def test_a_cache_that_cannot_be_written_serves_what_it_holds(cache: Path) -> Non
             {"AWS_ACCESS_KEY_ID": STRANGER_KEY, "AWS_SECRET_ACCESS_KEY": STRANGER_SECRET},
             f"s3://{BUCKET}/large/: access is denied; it takes s3:ListBucket",
         ),
+        (
+            f"s3://{BUCKET}/large",
+            {"AWS_ACCESS_KEY_ID": LISTER_KEY, "AWS_SECRET_ACCESS_KEY": LISTER_SECRET},
+            f"s3://{BUCKET}/large/config.json: access is denied; it takes s3:ListBucket for the bucket and s3:Get",
+        ),
         (f"s3://{BUCKET}/large", {"AWS_SECRET_ACCESS_KEY": "wrong"}, "the credentials are refused"),
         (f"s3://{BUCKET}/large", {"AWS_ENDPOINT_URL_S3": "http://127.0.0.1:9"}, "check the network"),
         ("s3:/bucket/m", {}, "s3:/bucket/m: not of the form s3://bucket/prefix"),
         ("s3://me:test-secret@bucket/m", {}, "s3://...@bucket/m: not of the form"),
         (f"s3://{BUCKET}/large", {"AWS_LAMBDA_FUNCTION_NAME": "f"}, "a Lambda function downloads no models; bake"),
     ],
-    ids=["bucket", "prefix", "access", "secret", "network", "form", "password", "lambda"],
+    ids=["bucket", "prefix", "listing", "reading", "secret", "network", "form", "password", "lambda"],
 )
 def test_a_wrong_place_stops_the_start_with_one_line(
     storage: ObjectStorage, tmp_path: Path, path: str, variables: dict[str, str], said: str
