@@ -225,7 +225,8 @@ class ModelManager:
                 return spec.unload_after_s - idle_s
             load = self._loads.pop(spec.id)
             self._unused_reports.pop(spec.id, None)
-        del load  # the last reference to the engine, and not while others wait for the lock
+        load.result().close()
+        del load  # nothing refers to the engine any more
         from handler.memory import return_memory  # noqa: PLC0415 - for those who have models unloaded
 
         return_memory()

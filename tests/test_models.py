@@ -27,8 +27,10 @@ PATIENCE_S = 30.0
 WEIGHTS_MIB = 100
 MEASURE_UNLOADING = """
 import asyncio, re, sys, time
+from functools import partial
 from pathlib import Path
 from handler.catalog import build_catalog
+from handler.loader import load_engine
 from handler.models import ModelManager
 from handler.settings import ModelSettings, Settings
 
@@ -37,7 +39,7 @@ def resident_mib():
 
 table = ModelSettings(path=sys.argv[1], model_type="nllb", max_source_tokens=256, max_target_tokens=256)
 settings = Settings(models={"m": table}, load="lazy", unload_after_s=0.2)
-manager = ModelManager(build_catalog(settings))
+manager = ModelManager(build_catalog(settings), loader=partial(load_engine, batching=True))
 print(resident_mib(), file=sys.stderr)
 for _ in range(3):
     asyncio.run(manager.engine(manager.default))
