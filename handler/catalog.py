@@ -8,7 +8,8 @@ from handler import model_folder
 from handler.cpus import MOST_THREADS
 from handler.errors import SettingsError, UnsupportedLanguageError, shorten
 from handler.languages import parse_language
-from handler.manifest import Manifest, check_files, read_manifest
+from handler.manifest import Manifest
+from handler.model_folder import LocalFolder, ModelFolder
 from handler.settings import (
     AUTO,
     LARGEST_BEAM,
@@ -32,7 +33,7 @@ class ModelSpec:
     """One model to serve, every setting resolved."""
 
     id: str
-    path: Path
+    folder: ModelFolder
     family: Family
     tokenizer_path: Path
     manifest: Manifest | None
@@ -43,6 +44,8 @@ class ModelSpec:
     revision: str
     """Tells one model file from another."""
     load: Load
+    unload_after_s: float
+    """Seconds without a request after which the model leaves memory; 0 is never."""
     device: Device
     device_indices: tuple[int, ...]
     compute_type: ComputeType
@@ -60,6 +63,11 @@ class ModelSpec:
     max_target_tokens: int
     max_beam_size: int
     """Widest beam a request may ask for."""
+
+    @property
+    def path(self) -> Path:
+        """Where the files are when the model is loaded."""
+        return self.folder.path
 
     @property
     def demo(self) -> bool:
@@ -100,17 +108,17 @@ def build_catalog(settings: Settings) -> Catalog:
     return Catalog(models, dict(settings.aliases), default)
 
 
-def _tables(settings: Settings) -> dict[str, tuple[ModelSettings, Path]]:
+def _tables(settings: Settings) -> dict[str, tuple[ModelSettings, ModelFolder]]:
     """Return each model's own settings and its folder: configured ones first, then those found in ``model_path``."""
     tables = settings.models
     wanted = not tables or "model_path" in settings.model_fields_set or any(t.path is None for t in tables.values())
-    baked = model_folder.baked_folders(settings.model_path) if wanted else {}
-    found: dict[str, tuple[ModelSettings, Path]] = {}
+    baked = model_folder.baked_folders(_open(settings.model_path, "model_path", settings)) if wanted else {}
+    found: dict[str, tuple[ModelSettings, ModelFolder]] = {}
     for name, table in tables.items():
         # A name that came from an environment variable may be in capitals.
         same = next((known for known in baked if known.lower() == name.lower()), None)
         if table.path is not None:
-            found[name] = (table, table.path)
+            found[name] = (table, _open(table.path, f"models.{name}.path", settings))
         elif same is not None:
             found[same] = (table, baked[same])
         else:
@@ -121,15 +129,23 @@ def _tables(settings: Settings) -> dict[str, tuple[ModelSettings, Path]]:
     return found
 
 
-def _resolve(name: str, table: ModelSettings, folder: Path, settings: Settings) -> ModelSpec:
+def _open(location: Path | str, key: str, settings: Settings) -> ModelFolder:
+    """Return the folder at ``location``, which the setting ``key`` names."""
+    if isinstance(location, Path):
+        return LocalFolder(location, key=key, verify=settings.verify)
+    from handler.remote_model import RemoteFolder  # noqa: PLC0415 - for those who have models in object storage
+
+    return RemoteFolder(location, settings.model_cache, key=key, verify=settings.verify)
+
+
+def _resolve(name: str, table: ModelSettings, folder: ModelFolder, settings: Settings) -> ModelSpec:
     key = f"models.{name}"
-    model_file = folder / model_folder.MODEL_FILE
-    if not model_folder.is_file(model_file, f"{key}.path"):
+    if not folder.holds(model_folder.MODEL_FILE):
         message = f"{key}.path: {folder} holds no {model_folder.MODEL_FILE}"
         raise SettingsError(message)
-    manifest = read_manifest(folder)
+    manifest = folder.manifest()
     if manifest is not None:
-        check_files(folder, manifest, verify=settings.verify)
+        folder.check(manifest)
     family = _family(key, folder, table, manifest)
     languages = model_folder.languages(key, folder, manifest, family)
     positions = DEFAULT_POSITIONS[family]
@@ -143,16 +159,21 @@ def _resolve(name: str, table: ModelSettings, folder: Path, settings: Settings) 
     if inter_threads * intra_threads > MOST_THREADS:
         message = f"{key}.intra_threads: {inter_threads} times {intra_threads} threads; at most {MOST_THREADS}"
         raise SettingsError(message)
+    load = own_or_common(table.load, settings.load)
+    if table.unload_after_s and load != "lazy":
+        message = f'{key}.unload_after_s: {table.unload_after_s:g}, and only models with load = "lazy" are unloaded'
+        raise SettingsError(message)
     return ModelSpec(
         id=name,
-        path=folder,
+        folder=folder,
         family=family,
         tokenizer_path=model_folder.tokenizer_file(key, folder, table.tokenizer_path, manifest, family),
         manifest=manifest,
         languages=languages,
-        created=int(model_file.stat().st_mtime),
+        created=int(folder.modified_s()),
         revision=model_folder.revision(folder, manifest),
-        load=own_or_common(table.load, settings.load),
+        load=load,
+        unload_after_s=own_or_common(table.unload_after_s, settings.unload_after_s) if load == "lazy" else 0.0,
         device=own_or_common(table.device, settings.device),
         device_indices=own_or_common(table.device_indices, settings.device_indices),
         compute_type=own_or_common(table.compute_type, settings.compute_type),
@@ -172,7 +193,7 @@ def _resolve(name: str, table: ModelSettings, folder: Path, settings: Settings) 
     )
 
 
-def _family(key: str, folder: Path, table: ModelSettings, manifest: Manifest | None) -> Family:
+def _family(key: str, folder: ModelFolder, table: ModelSettings, manifest: Manifest | None) -> Family:
     family = manifest.family if manifest else table.model_type
     if family is None:
         message = f'{key}.model_type: {folder} has no manifest.json, so set it to "nllb" or "t5"'

@@ -67,8 +67,9 @@ class Decoder:
         return self._runner.broken
 
     def close(self) -> None:
-        """End its threads."""
+        """End its threads and free the weights; a GPU's allocator would keep what merely nobody refers to."""
         self._runner.close()
+        self._translator.unload_model()
 
     def decode(
         self,

@@ -167,7 +167,7 @@ class Engine:
         return self._decoder.broken
 
     def close(self) -> None:
-        """End its threads; what is still asked of it fails."""
+        """End its threads and free its memory; what is still asked of it fails."""
         self._decoder.close()
 
     def warm_up(self) -> None:

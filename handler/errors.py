@@ -5,6 +5,7 @@
     HandlerError                         500 server_error
     ├── SettingsError                    stops the start
     ├── ManifestError                    stops the start
+    ├── DownloadError                    stops the start, or fails the load
     ├── UnsupportedEventError            fails the Lambda invocation
     ├── EngineError                      500
     ├── AbandonedError                   499, seen by the log alone
@@ -63,6 +64,10 @@ class SettingsError(HandlerError):
 
 class ManifestError(HandlerError):
     """A model folder is incomplete or does not match its manifest."""
+
+
+class DownloadError(HandlerError):
+    """A file in object storage cannot be had, is not what was published, or cannot be kept on this machine."""
 
 
 class UnsupportedEventError(HandlerError):

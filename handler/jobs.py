@@ -64,7 +64,7 @@ class Job:
             on_text: Gets the text while it is decoded; called in another thread.
             on_timings: Gets what took how many milliseconds before any text is decoded; called in another thread.
         """
-        with self.workers.place() as place:
+        with self.workers.place() as place, self.models.used(self.spec, place.when_idle):
             engine = await self.models.engine(self.spec)
             self.record.timings_ms |= self.models.first_use_timings(self.spec)
             answer = partial(self._answer, engine, place, on_text, on_timings or (lambda _: None))

@@ -23,6 +23,8 @@ from handler.weights import open_translator
 class LoadReport:
     """What loading one model took and what came of it."""
 
+    fetch_ms: float
+    """Bringing the files to this machine, if they were not there."""
     load_ms: float
     """Reading and laying out the weights, and the tokenizer: what was left to wait for, if that was begun before."""
     warm_up_ms: float
@@ -45,11 +47,14 @@ def load_engine(
         on_batch: Is told of each such batch.
 
     Raises:
+        DownloadError: The files cannot be brought to this machine.
         OSError: A file cannot be read.
         RuntimeError: CTranslate2 or SentencePiece refuses a file, or CTranslate2 fails at the first word.
         ValueError: CTranslate2 refuses an option.
     """
     start = perf_counter()
+    spec.folder.fetch()
+    fetched = perf_counter()
     model_file = str(spec.path / MODEL_FILE)
     intra_threads = spec.intra_threads or batch_threads(model_file, inter_threads=spec.inter_threads)
     translator = ahead.result(
@@ -84,7 +89,8 @@ def load_engine(
             # Its message is for clients; the log wants what CTranslate2 said: a library, the GPU's memory.
             raise error.__cause__ or error from None
     report = LoadReport(
-        load_ms=(loaded - start) * 1e3,
+        fetch_ms=(fetched - start) * 1e3,
+        load_ms=(loaded - fetched) * 1e3,
         warm_up_ms=(perf_counter() - loaded) * 1e3,
         device=translator.device,
         compute_type=translator.compute_type,

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, cast, get_args
@@ -137,19 +137,41 @@ def check_files(folder: Path, manifest: Manifest, *, verify: Literal["size", "sh
     Raises:
         ManifestError: A file is missing or is not the one that was baked.
     """
+
+    def size(name: str) -> int | None:
+        try:
+            return (folder / name).stat().st_size
+        except OSError:
+            return None
+
+    check_sizes(manifest, size, where=str(folder))
+    if verify == "size":
+        return
     for name, entry in manifest.files.items():
         path = folder / name
-        try:
-            size = path.stat().st_size
-        except OSError:
-            message = f"{path}: the manifest lists this file and it is missing"
-            raise ManifestError(message) from None
-        if size != entry.size:
-            message = f"{path}: {size} bytes, and the manifest says {entry.size}"
+        with path.open("rb") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+        if digest != entry.sha256:
+            message = f"{path}: SHA-256 {digest}, and the manifest says {entry.sha256}"
             raise ManifestError(message)
-        if verify == "sha256":
-            with path.open("rb") as file:
-                digest = hashlib.file_digest(file, "sha256").hexdigest()
-            if digest != entry.sha256:
-                message = f"{path}: SHA-256 {digest}, and the manifest says {entry.sha256}"
-                raise ManifestError(message)
+
+
+def check_sizes(manifest: Manifest, size: Callable[[str], int | None], *, where: str) -> None:
+    """Compare the sizes of a folder's files with the manifest.
+
+    Args:
+        manifest: What was baked.
+        size: Returns how many bytes the file of a name has, nothing if there is none.
+        where: Names the folder.
+
+    Raises:
+        ManifestError: A file is missing or of another size.
+    """
+    for name, entry in manifest.files.items():
+        found = size(name)
+        if found is None:
+            message = f"{where}/{name}: the manifest lists this file and it is missing"
+            raise ManifestError(message)
+        if found != entry.size:
+            message = f"{where}/{name}: {found} bytes, and the manifest says {entry.size}"
+            raise ManifestError(message)

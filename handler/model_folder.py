@@ -1,15 +1,17 @@
-"""What stands in a folder with a converted model: found and checked, nothing loaded."""
+"""What stands in a folder with a converted model, wherever that is: found and checked, nothing loaded."""
 
 import json
 import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import Protocol
 
 from handler.errors import ManifestError, SettingsError, shorten
-from handler.manifest import Manifest, read_manifest
-from handler.settings import Family
+from handler.manifest import Manifest, check_files, read_manifest
+from handler.settings import Family, Verify
 
 MODEL_FILE = "model.bin"
+CONFIG_FILE = "config.json"
 VOCABULARY_FILE = "shared_vocabulary.json"
 TOKENIZER_NAMES = {
     "nllb": ("sentencepiece.bpe.model", "sentencepiece.model"),
@@ -18,6 +20,112 @@ TOKENIZER_NAMES = {
 """Where the Hub's checkpoints keep their SentencePiece model."""
 
 _LANGUAGE_TOKEN = re.compile(r"[a-z]{3}_[A-Z][a-z]{3}")
+
+
+class ModelFolder(Protocol):
+    """A folder with a converted model. What is wrong with it is a SettingsError or a ManifestError."""
+
+    @property
+    def path(self) -> Path:
+        """Return where the files are when a model is loaded."""
+
+    @property
+    def remote(self) -> bool:
+        """Whether the files come over a network."""
+
+    def __str__(self) -> str:
+        """Return what messages call it."""
+
+    def holds(self, name: str) -> bool:
+        """Tell whether there is a file of this name."""
+
+    def read(self, name: str) -> bytes:
+        """Return a small file."""
+
+    def manifest(self) -> Manifest | None:
+        """Return what the bake wrote, or nothing for a folder that was not baked."""
+
+    def folders(self) -> Sequence["ModelFolder"]:
+        """Return the folders in it, by name; they may hold anything."""
+
+    def check(self, manifest: Manifest) -> None:
+        """Compare the files with the manifest, as far as that can be done before they are here."""
+
+    def modified_s(self) -> float:
+        """Return when the model file was written, in Unix seconds."""
+
+    def revision(self) -> str:
+        """Return what tells one model file from another where no manifest does."""
+
+    def fetch(self) -> None:
+        """Bring the files to ``path``, if they are not there.
+
+        Raises:
+            DownloadError: They cannot be had, are not what was published, or cannot be kept.
+        """
+
+
+class LocalFolder:
+    """A folder of this machine."""
+
+    remote = False
+
+    def __init__(self, path: Path, *, key: str, verify: Verify) -> None:
+        """Name the folder.
+
+        Args:
+            path: Where it is.
+            key: The setting that names it, for messages.
+            verify: What is compared with the manifest.
+        """
+        self.path = path
+        self._key = key
+        self._verify = verify
+
+    def __str__(self) -> str:
+        return str(self.path)
+
+    def holds(self, name: str) -> bool:
+        """Tell whether there is a file of this name."""
+        return is_file(self.path / name, self._key)
+
+    def read(self, name: str) -> bytes:
+        """Return a small file."""
+        path = self.path / name
+        try:
+            return path.read_bytes()
+        except OSError as error:
+            message = f"{self._key}: {path}: {error.strerror}"
+            raise SettingsError(message) from None
+
+    def manifest(self) -> Manifest | None:
+        """Return what the bake wrote, or nothing for a folder that was not baked."""
+        return read_manifest(self.path)
+
+    def folders(self) -> Sequence[ModelFolder]:
+        """Return the folders in it, by name; they may hold anything."""
+        try:
+            paths = sorted(self.path.iterdir())
+        except OSError as error:
+            message = f"{self._key}: {shorten(str(self))} is not a folder that can be read: {error.strerror}"
+            raise SettingsError(message) from None
+        return [LocalFolder(path, key=self._key, verify=self._verify) for path in paths]
+
+    def check(self, manifest: Manifest) -> None:
+        """Compare the files with the manifest."""
+        check_files(self.path, manifest, verify=self._verify)
+
+    def modified_s(self) -> float:
+        """Return when the model file was written, in Unix seconds."""
+        return (self.path / MODEL_FILE).stat().st_mtime
+
+    def revision(self) -> str:
+        """Return the size and the time of the model file."""
+        stat = (self.path / MODEL_FILE).stat()
+        return f"{stat.st_size:x}-{stat.st_mtime_ns:x}"
+
+    def fetch(self) -> None:
+        """Do nothing: the files are here."""
 
 
 def is_file(path: Path, key: str) -> bool:
@@ -33,7 +141,7 @@ def is_file(path: Path, key: str) -> bool:
         raise SettingsError(message) from None
 
 
-def baked_folders(root: Path) -> dict[str, Path]:
+def baked_folders(root: ModelFolder) -> dict[str, ModelFolder]:
     """Return the baked folders below ``root``, or ``root`` itself, by the id in their manifests.
 
     Raises:
@@ -41,16 +149,11 @@ def baked_folders(root: Path) -> dict[str, Path]:
         ManifestError: A manifest cannot be read.
     """
     key = "model_path"
-    try:
-        candidates = [root] if is_file(root / MODEL_FILE, key) else sorted(root.iterdir())
-    except OSError as error:
-        message = f"{key}: {shorten(str(root))} is not a folder that can be read: {error.strerror}"
-        raise SettingsError(message) from None
-    found: dict[str, Path] = {}
-    for folder in candidates:
-        if not is_file(folder / MODEL_FILE, key):
+    found: dict[str, ModelFolder] = {}
+    for folder in [root] if root.holds(MODEL_FILE) else root.folders():
+        if not folder.holds(MODEL_FILE):
             continue
-        manifest = read_manifest(folder)
+        manifest = folder.manifest()
         if manifest is None:
             message = (
                 f"{key}: {folder} has no manifest.json; bake it, or name it in config.toml with "
@@ -67,7 +170,9 @@ def baked_folders(root: Path) -> dict[str, Path]:
     return found
 
 
-def tokenizer_file(key: str, folder: Path, given: Path | None, manifest: Manifest | None, family: Family) -> Path:
+def tokenizer_file(
+    key: str, folder: ModelFolder, given: Path | None, manifest: Manifest | None, family: Family
+) -> Path:
     """Return the SentencePiece model: the file or folder that was ``given``, else the one beside the model.
 
     Raises:
@@ -75,22 +180,23 @@ def tokenizer_file(key: str, folder: Path, given: Path | None, manifest: Manifes
         ManifestError: The manifest names one that is not there.
     """
     key = f"{key}.tokenizer_path"
-    if given is not None:
-        if is_file(given, key):
-            return given
-        if not given.is_dir():
-            message = f"{key}: there is no file or folder {given}"
-            raise SettingsError(message)
     names = (manifest.tokenizer,) if manifest and given is None else TOKENIZER_NAMES[family]
-    place = given or folder
-    for name in names:
-        if is_file(place / name, key):
-            return place / name
-    message = f"{key}: {place} holds no {' or '.join(names)}"
-    raise (ManifestError if manifest else SettingsError)(message)
+    if given is None:
+        found = next((folder.path / name for name in names if folder.holds(name)), None)
+    elif is_file(given, key):
+        found = given
+    elif given.is_dir():
+        found = next((given / name for name in names if is_file(given / name, key)), None)
+    else:
+        message = f"{key}: there is no file or folder {given}"
+        raise SettingsError(message)
+    if found is None:
+        message = f"{key}: {given or folder} holds no {' or '.join(names)}"
+        raise (ManifestError if manifest else SettingsError)(message)
+    return found
 
 
-def languages(key: str, folder: Path, manifest: Manifest | None, family: Family) -> tuple[str, ...]:
+def languages(key: str, folder: ModelFolder, manifest: Manifest | None, family: Family) -> tuple[str, ...]:
     """Return the language codes of an NLLB model: the manifest's, else those among its vocabulary.
 
     Raises:
@@ -102,7 +208,7 @@ def languages(key: str, folder: Path, manifest: Manifest | None, family: Family)
         return manifest.languages
     codes = language_codes(_vocabulary(key, folder))
     if not codes:
-        message = f"{key}.model_type: {folder / VOCABULARY_FILE} holds no language code, so this is not an NLLB model"
+        message = f"{key}.model_type: {folder}/{VOCABULARY_FILE} holds no language code, so this is not an NLLB model"
         raise SettingsError(message)
     return codes
 
@@ -129,18 +235,15 @@ def parse_vocabulary(text: bytes) -> list[str]:
     return tokens
 
 
-def _vocabulary(key: str, folder: Path) -> Sequence[str]:
-    path = folder / VOCABULARY_FILE
+def _vocabulary(key: str, folder: ModelFolder) -> Sequence[str]:
+    text = folder.read(VOCABULARY_FILE)
     try:
-        return parse_vocabulary(path.read_bytes())
-    except (OSError, ValueError) as error:
-        message = f"{key}.path: {path}: {getattr(error, 'strerror', None) or error}"
+        return parse_vocabulary(text)
+    except ValueError as error:
+        message = f"{key}.path: {folder}/{VOCABULARY_FILE}: {error}"
         raise SettingsError(message) from None
 
 
-def revision(folder: Path, manifest: Manifest | None) -> str:
-    """Return what tells this model file from another: the manifest's hash, else its size and time."""
-    if manifest is not None:
-        return manifest.files[MODEL_FILE].sha256[:12]
-    stat = (folder / MODEL_FILE).stat()
-    return f"{stat.st_size:x}-{stat.st_mtime_ns:x}"
+def revision(folder: ModelFolder, manifest: Manifest | None) -> str:
+    """Return what tells this model file from another: the manifest's hash, else what the folder knows."""
+    return folder.revision() if manifest is None else manifest.files[MODEL_FILE].sha256[:12]

@@ -1,12 +1,15 @@
 """Which model answers to which name, and its engine: loaded once, however many ask for it."""
 
 import asyncio
+from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from concurrent.futures import wait as wait_for
+from contextlib import contextmanager
 from dataclasses import asdict
+from functools import partial
 from threading import Lock, Thread
-from time import monotonic
+from time import monotonic, sleep
 
 from handler.catalog import Catalog, ModelSpec
 from handler.engine import Engine
@@ -19,7 +22,13 @@ from handler.telemetry import logger
 Loader = Callable[[ModelSpec], tuple[Engine, LoadReport]]
 
 _RETRY_S = 5.0
-"""A failed startup model is tried again by a readiness probe, at most this often; a request tries again at once."""
+"""How long a failed startup model is left alone by readiness probes; twice as long after each further failure.
+
+A request tries again at once, unless the files come over a network: such a model is left alone by requests, too, and
+they are answered as the last one was.
+"""
+_MOST_DOUBLINGS = 4
+"""80 s is the longest."""
 
 DEFAULT_NAME = "default"
 
@@ -43,6 +52,9 @@ class ModelManager:
         self._lock = Lock()
         self._loads: dict[str, Future[Engine]] = {}
         self._attempted: dict[str, float] = {}
+        self._failures: Counter[str] = Counter()
+        self._users: Counter[str] = Counter()
+        self._used: dict[str, float] = {}
         self._unused_reports: dict[str, LoadReport] = {}
 
     def __iter__(self) -> Iterator[ModelSpec]:
@@ -102,6 +114,26 @@ class ModelManager:
         except Exception as error:
             raise ModelLoadError(spec.id) from error
 
+    @contextmanager
+    def used(self, spec: ModelSpec, when_idle: Callable[[Callable[[], None]], None]) -> Iterator[None]:
+        """Keep the model of ``spec`` loaded, once it is, until the block ends and no thread is busy with it.
+
+        Args:
+            spec: Of the model.
+            when_idle: Calls what it is given as soon as no thread is busy.
+        """
+        with self._lock:
+            self._users[spec.id] += 1
+        try:
+            yield
+        finally:
+            when_idle(partial(self._release, spec))
+
+    def _release(self, spec: ModelSpec) -> None:
+        with self._lock:
+            self._users[spec.id] -= 1
+            self._used[spec.id] = monotonic()
+
     def state(self, spec: ModelSpec) -> ModelState:
         """Return how far the model of ``spec`` is."""
         with self._lock:
@@ -121,7 +153,7 @@ class ModelManager:
     def first_use_timings(self, spec: ModelSpec) -> dict[str, float]:
         """Return what loading took, to the first request that used the model, and nothing to later ones."""
         report = self._unused_reports.pop(spec.id, None)
-        return {"load": report.load_ms} if report else {}
+        return {"load": report.fetch_ms + report.load_ms} if report else {}
 
     def ready(self) -> bool:
         """Return whether every startup model has answered its warm-up; sees to it that a failed one is tried again."""
@@ -129,14 +161,22 @@ class ModelManager:
         for spec in self:
             if spec.load == "startup" and self.state(spec) != "loaded":
                 ready = False
-                if monotonic() - self._attempted.get(spec.id, 0.0) >= _RETRY_S:
+                if self._may_try(spec):
                     self._load(spec)
         return ready
+
+    def _may_try(self, spec: ModelSpec) -> bool:
+        """Return whether the last attempt is long enough ago, if it failed."""
+        doublings = min(max(self._failures[spec.id] - 1, 0), _MOST_DOUBLINGS)
+        pause_s = _RETRY_S * (1 << doublings)
+        return monotonic() - self._attempted.get(spec.id, 0.0) >= pause_s
 
     def _load(self, spec: ModelSpec) -> "Future[Engine]":
         with self._lock:
             load = self._loads.get(spec.id)
             if load is not None and not (load.done() and load.exception()):
+                return load
+            if load is not None and spec.folder.remote and not self._may_try(spec):
                 return load
             load = self._loads[spec.id] = Future()
             # A running future cannot be cancelled: a caller who goes away must not take the load from the others.
@@ -154,6 +194,9 @@ class ModelManager:
         except BaseException as error:  # noqa: BLE001 - whatever it is, those who wait must hear of it
             logger.error("model failed to load", extra={"model": spec.id, "reason": f"{type(error).__name__}: {error}"})
             self._measurements.model_failed()
+            with self._lock:
+                self._failures[spec.id] += 1
+                self._attempted[spec.id] = monotonic()
             load.set_exception(error)
             return
         self._measurements.model_loaded((report.load_ms + report.warm_up_ms) / 1e3)
@@ -161,4 +204,31 @@ class ModelManager:
         details = {key: round(value, 1) if isinstance(value, float) else value for key, value in asdict(report).items()}
         about = {"model": spec.id, "family": spec.family, "demo": spec.demo}
         logger.info("demo model loaded" if spec.demo else "model loaded", extra=about | details)
+        with self._lock:
+            self._failures[spec.id] = 0
+            self._used[spec.id] = monotonic()
         load.set_result(engine)
+        if spec.unload_after_s:
+            # Another thread, because this one has to end and refers to the engine until it does.
+            Thread(target=self._unload_when_idle, args=(spec,), name=f"unload-{spec.id}", daemon=True).start()
+
+    def _unload_when_idle(self, spec: ModelSpec) -> None:
+        while (left_s := self._unload_if_idle(spec)) > 0:
+            sleep(left_s)
+
+    def _unload_if_idle(self, spec: ModelSpec) -> float:
+        """Let go of a model that nobody has used for its time, or return in how many seconds it may be due."""
+        with self._lock:
+            # In use, it cannot be due before its time has passed once more.
+            idle_s = 0.0 if self._users[spec.id] else monotonic() - self._used[spec.id]
+            if idle_s < spec.unload_after_s:
+                return spec.unload_after_s - idle_s
+            load = self._loads.pop(spec.id)
+            self._unused_reports.pop(spec.id, None)
+        load.result().close()
+        del load  # nothing refers to the engine any more
+        from handler.memory import return_memory  # noqa: PLC0415 - for those who have models unloaded
+
+        return_memory()
+        logger.info("model unloaded", extra={"model": spec.id, "idle_s": round(idle_s, 1)})
+        return 0.0

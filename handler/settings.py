@@ -4,6 +4,7 @@ Built once by the composition root and passed down; nothing else reads the envir
 """
 
 import json
+import os
 import re
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar, get_args, get_origin
@@ -40,12 +41,34 @@ _T = TypeVar("_T")
 Family = Literal["nllb", "t5"]
 Load = Literal["startup", "lazy"]
 LogLevel = Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"]
+Verify = Literal["size", "sha256"]
 
 AUTO = "auto"
 """Source language that asks for detection."""
 
 DEMO_MODELS = Path(__file__).resolve().parent.parent / "model_bake" / "demo" / "models"
 """The embedded models; they are data, so naming their folder here imports nothing from the bake."""
+
+
+def default_cache() -> Path:
+    """Return the cache folder of the XDG base directory specification."""
+    home = os.path.expanduser("~/.cache")  # noqa: PTH111 - which raises where there is no home, as in some containers
+    return Path(os.environ.get("XDG_CACHE_HOME") or home) / "ctranslate2-server"
+
+
+def is_url(location: str) -> bool:
+    """Tell whether a model's location is meant for object storage; whether it is well formed is seen later."""
+    return location.lower().startswith("s3:")
+
+
+def _read_location(value: object) -> object:
+    """Leave a URL the slashes that a path would lose."""
+    if isinstance(value, str):
+        return value if is_url(value) else Path(value)
+    if not isinstance(value, Path):
+        message = "not a folder or s3://bucket/prefix"
+        raise ValueError(message)  # noqa: TRY004 - pydantic's way
+    return value
 
 
 def _split_list(value: object) -> object:
@@ -84,6 +107,9 @@ def _cloudwatch_namespace(value: str) -> str:
     return value
 
 
+Location = Annotated[Path | str, BeforeValidator(_read_location)]
+"""A folder, or ``s3://bucket/prefix``."""
+Seconds = Annotated[float, Field(ge=0, le=31_536_000)]
 CommaSeparated = BeforeValidator(_split_list)
 Origins = Annotated[tuple[str, ...], NoDecode, CommaSeparated, AfterValidator(_browser_origins)]
 DeviceIndices = Annotated[tuple[NonNegativeInt, ...], NoDecode, CommaSeparated, Field(min_length=1)]
@@ -101,13 +127,15 @@ class ModelSettings(BaseModel):
 
     model_config = ConfigDict(extra="forbid", protected_namespaces=())
 
-    path: Path | None = None
-    """Folder with ``model.bin``; may be left out for a baked model of this name in ``model_path``."""
+    path: Location | None = None
+    """Folder with ``model.bin``, here or in object storage; may be left out for a baked model of this name in
+    ``model_path``."""
     model_type: Family | None = None
     """Needed for a folder without ``manifest.json`` only."""
     tokenizer_path: Path | None = None
     """SentencePiece model, or the folder that holds it; default: beside ``model.bin``."""
     load: Load | None = None
+    unload_after_s: Seconds | None = None
     device: Device | None = None
     device_indices: DeviceIndices | None = None
     compute_type: ComputeType | None = None
@@ -137,8 +165,11 @@ class Settings(BaseSettings):
         protected_namespaces=(),
     )
 
-    model_path: Path = DEMO_MODELS
-    """A baked model folder, or a folder of them. Ignored where ``models`` is set and this is not."""
+    model_path: Location = DEMO_MODELS
+    """A baked model folder, or a folder of them, here or in object storage. Ignored where ``models`` is set and this is
+    not."""
+    model_cache: Path = Field(default_factory=default_cache)
+    """Where models from object storage are kept; the processes of a machine share what is there."""
     default_model: str | None = None
     """Serves requests that name no model; default: the first in ``models``, else in order of the folders' names."""
     models: dict[str, ModelSettings] = {}
@@ -146,7 +177,9 @@ class Settings(BaseSettings):
     """Other names of models: ``alias = "model"``."""
     load: Load = "startup"
     """``lazy`` loads at the first request."""
-    verify: Literal["size", "sha256"] = "size"
+    unload_after_s: Seconds = 0.0
+    """Seconds without a request after which a ``lazy`` model leaves memory, until the next one; 0 is never."""
+    verify: Verify = "size"
     """What is compared with the manifest before a model is loaded; hashing 622 MB takes a second or so."""
 
     device: Device = "auto"

@@ -18,7 +18,7 @@ from pydantic_settings import EnvSettingsSource
 from pydantic_settings.exceptions import SettingsError as EnvironmentValueError
 
 from handler.errors import SettingsError, shorten
-from handler.settings import ModelSettings, Settings, allowed_values
+from handler.settings import ModelSettings, Settings, allowed_values, is_url
 
 KeyPath = tuple[str, ...]
 
@@ -45,7 +45,7 @@ FLAGS = {
 _TABLES = frozenset({"models", "aliases"})
 """Settings whose keys are names: ``MODELS__name__BEAM_SIZE``, ``ALIASES__name``."""
 
-_PATH_KEYS = frozenset({"model_path", "path", "tokenizer_path"})
+_PATH_KEYS = frozenset({"model_cache", "model_path", "path", "tokenizer_path"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,7 +132,7 @@ def _anchor_paths(values: dict[str, Any], folder: Path) -> None:
     for key, value in values.items():
         if isinstance(value, dict):
             _anchor_paths(value, folder)
-        elif key in _PATH_KEYS and isinstance(value, str):
+        elif key in _PATH_KEYS and isinstance(value, str) and not is_url(value):
             values[key] = str(folder / Path(value).expanduser())
 
 

@@ -15,6 +15,7 @@ from types import FrameType
 from typing import NoReturn, get_args
 
 from handler.errors import HandlerError
+from handler.settings import default_cache
 from model_bake.bake import bake
 from model_bake.errors import BakeError, VocabularyError
 from model_bake.plan import Recipe, make_plan
@@ -120,7 +121,7 @@ def _parser() -> argparse.ArgumentParser:
         type=_deviation,
         help="accept a model so far from transformers' log-probabilities",
     )
-    add("--cache", metavar="DIR", type=_path, default=_default_cache(), help="where downloads from S3 stay")
+    add("--cache", metavar="DIR", type=_path, default=default_cache(), help="where downloads from S3 stay")
     add("--force", action="store_true", help="replace a model that is there already")
     add("--dry-run", action="store_true", help="tell what would be done, and do nothing")
     shown = parser.add_mutually_exclusive_group()
@@ -145,12 +146,6 @@ def _deviation(text: str) -> float:
         message = f"{text[:40]!r} is not a number between 0 and 10"
         raise argparse.ArgumentTypeError(message)
     return value
-
-
-def _default_cache() -> Path:
-    """Return the cache folder of the XDG base directory specification."""
-    home = os.path.expanduser("~/.cache")  # noqa: PTH111 - which raises where there is no home, as in some containers
-    return Path(os.environ.get("XDG_CACHE_HOME") or home) / "ctranslate2-server"
 
 
 def _interrupt(number: int, frame: FrameType | None) -> NoReturn:

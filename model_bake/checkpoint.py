@@ -9,12 +9,12 @@ from typing import Any, Literal
 import yaml
 
 from handler.catalog import DEFAULT_POSITIONS
+from handler.checksums import CHECKSUMS
 from handler.errors import ManifestError
 from handler.languages import lookup_language
 from handler.manifest import MANIFEST_NAME, Manifest, parse_manifest
 from handler.model_folder import MODEL_FILE, TOKENIZER_NAMES, VOCABULARY_FILE, language_codes, parse_vocabulary
 from handler.settings import Family
-from model_bake.checksums import CHECKSUMS
 from model_bake.errors import CheckpointError
 from model_bake.m2m100 import flores_code
 from model_bake.source import Source

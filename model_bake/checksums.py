@@ -1,17 +1,14 @@
-"""Hashes of a model's files, and the ``SHA256SUMS`` file that a publisher may have laid beside them."""
+"""Hashes of a model's files, compared with those that a publisher may have laid beside them."""
 
 import hashlib
 import os
-import re
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+from handler.checksums import CHECKSUMS, parse_checksums
 from model_bake.errors import SourceError
 from model_bake.progress import Advance, Progress
-
-CHECKSUMS = "SHA256SUMS"
-"""The form is that of coreutils' ``sha256sum``."""
 
 _BLOCK = 4 << 20
 
@@ -60,20 +57,8 @@ def read_checksums(folder: Path) -> dict[str, str]:
     path = folder / CHECKSUMS
     if not path.is_file():
         return {}
-    return parse_checksums(path.read_text(encoding="utf-8", errors="replace"), where=str(path))
-
-
-def parse_checksums(text: str, *, where: str) -> dict[str, str]:
-    """Return the hashes in the text of a ``SHA256SUMS`` file, by file name.
-
-    Raises:
-        SourceError: A line is not a hash and a name.
-    """
-    hashes = {}
-    for line in filter(None, map(str.strip, text.splitlines())):
-        match = re.fullmatch(r"([0-9a-fA-F]{64}) [ *](?:\./)?(.+)", line)
-        if match is None:
-            message = f"{where}: {line[:80]!r} is not a SHA-256 hash and a file name"
-            raise SourceError(message)
-        hashes[match[2]] = match[1].lower()
-    return hashes
+    try:
+        return parse_checksums(path.read_text(encoding="utf-8", errors="replace"))
+    except ValueError as error:
+        message = f"{path}: {error}"
+        raise SourceError(message) from None

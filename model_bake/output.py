@@ -12,8 +12,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from handler.sizes import format_size
 from model_bake.errors import OutputError
-from model_bake.progress import format_size
 
 _UNFINISHED = ".baking-"
 _EPOCH = 315_532_800

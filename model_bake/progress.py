@@ -10,6 +10,8 @@ from typing import TextIO
 
 from tqdm import tqdm
 
+from handler.sizes import format_size
+
 Advance = Callable[[int], object]
 """Says that so many more bytes or sentences are done; may be called from any thread."""
 
@@ -98,12 +100,3 @@ def _summary(name: str, total: int, done: int, unit: str, took_s: float) -> str:
     if unit == "B":
         return f"{name:<9} {format_size(total):>9}  {took_s:6.1f} s  {format_size(speed)}/s"
     return f"{name:<9} {total:>9} {unit}  {took_s:6.1f} s  {speed:.1f}/s"
-
-
-def format_size(size: float) -> str:
-    """Return a number of bytes as people read it: ``622 MB``, in powers of ten as disks and downloads are sold."""
-    for unit in ("B", "kB", "MB", "GB"):
-        if size < 999.5 or unit == "GB":  # noqa: PLR2004 - three digits
-            break
-        size /= 1000
-    return f"{size:.0f} {unit}" if size >= 99.5 or unit == "B" else f"{size:.3g} {unit}"  # noqa: PLR2004

@@ -2,10 +2,10 @@
 
 from typing import Any
 
+from handler.sizes import format_size
 from model_bake.bake import Result
 from model_bake.frequencies import WORD_LISTS
 from model_bake.plan import Plan
-from model_bake.progress import format_size
 from model_bake.verify import ModelFigures
 
 

@@ -4,9 +4,9 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from handler.s3 import S3Folder
 from model_bake.checksums import check_folder
 from model_bake.progress import Progress
-from model_bake.s3 import S3Folder
 from model_bake.source import Fetched
 
 
@@ -17,7 +17,7 @@ class S3Source:
         """List what stands below ``url``.
 
         Raises:
-            SourceError: The URL is malformed, or the bucket cannot be read.
+            DownloadError: The URL is malformed, or the bucket cannot be read.
         """
         self.id = url.rstrip("/")
         self._remote = S3Folder(url)
@@ -33,7 +33,7 @@ class S3Source:
         """Return a small file.
 
         Raises:
-            SourceError: It cannot be had.
+            DownloadError: It cannot be had.
         """
         return self._remote.read(name)
 
@@ -45,8 +45,8 @@ class S3Source:
         """Download what the cache lacks; what it holds is checked again.
 
         Raises:
-            SourceError: A file cannot be had, or its bytes are not those that were stored.
-            OutputError: The cache's disk is full.
+            DownloadError: A file cannot be had, its bytes are not those that were stored, or the cache's disk is full.
+            SourceError: A file is not the one that ``SHA256SUMS`` lists.
         """
         unchecked = [name for name in names if not self._files[name].check]
         with progress.step("download", sum(self._files[name].size for name in names)) as advance:

@@ -24,6 +24,7 @@ def open_source(name: str, *, revision: str | None, cache: Path) -> Source:
 
     Raises:
         SourceError: It is none of these, or a revision is given for what has none.
+        DownloadError: Object storage does not have it, or cannot be reached.
     """
     folder = Path(os.path.expanduser(name))  # noqa: PTH111 - which raises for a user that is not there
     if name and _is_folder(folder):

@@ -125,11 +125,36 @@ def test_the_names_people_know_work(tmp_path: Path) -> None:
 
 def test_paths_in_a_file_are_relative_to_the_file(tmp_path: Path) -> None:
     """The server finds its models wherever it is started."""
-    settings = _load(tmp_path, 'model_path = "a"\n[models.x]\npath = "b"\ntokenizer_path = "/c"').settings
+    toml = 'model_path = "a"\nmodel_cache = "d"\n[models.x]\npath = "b"\ntokenizer_path = "/c"'
+    settings = _load(tmp_path, toml).settings
 
     assert settings.model_path == tmp_path / "a"
+    assert settings.model_cache == tmp_path / "d"
     assert settings.models["x"].path == tmp_path / "b"
     assert settings.models["x"].tokenizer_path == Path("/c")
+
+
+def test_urls_of_object_storage_stay_as_they_are(tmp_path: Path) -> None:
+    """In a file they are not relative to it, and no slash is lost."""
+    toml = 'model_path = "s3://bucket/all/"\n[models.x]\npath = "s3://bucket/x"'
+    in_file = _load(tmp_path, toml)
+    in_variable = load_settings(environ={"MODEL_PATH": "s3://bucket/all/", "MODELS__x__PATH": "s3://bucket/x"})
+
+    for loaded in (in_file, in_variable):
+        assert loaded.settings.model_path == "s3://bucket/all/"
+        assert loaded.settings.models["x"].path == "s3://bucket/x"
+        assert any(line.startswith('model_path = "s3://bucket/all/"  # ') for line in loaded.lines())
+
+
+def test_the_cache_is_where_the_system_keeps_caches(monkeypatch: pytest.MonkeyPatch) -> None:
+    """XDG's base directory specification; a variable of ours wins."""
+    monkeypatch.setenv("XDG_CACHE_HOME", "/x")
+
+    assert load_settings(environ={}).settings.model_cache == Path("/x/ctranslate2-server")
+    assert load_settings(environ={"MODEL_CACHE": "/y"}).settings.model_cache == Path("/y")
+    monkeypatch.setenv("XDG_CACHE_HOME", "")
+    monkeypatch.setenv("HOME", "/home/me")
+    assert load_settings(environ={}).settings.model_cache == Path("/home/me/.cache/ctranslate2-server")
 
 
 def test_config_toml_in_the_working_directory_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -167,6 +192,7 @@ def test_show_config_masks_secrets_and_names_origins() -> None:
             ["config.toml: models.x.beem", "allowed", "tokenizer_path"],
             id="nested key",
         ),
+        pytest.param("model_path = 3", {}, {}, ["model_path: '3'", "a folder or s3://bucket/prefix"], id="no place"),
         pytest.param("x = [", {}, {}, ["config.toml", "TOML"], id="broken file"),
         pytest.param('server_port = "abc"', {}, {}, ["config.toml: server_port", "'abc'", "integer"], id="wrong type"),
         pytest.param("server_port = 65536", {}, {}, ["server_port", "65536", "65535"], id="above range"),
@@ -284,8 +310,11 @@ def test_every_flag_is_a_setting() -> None:
     assert FLAGS.keys() <= Settings.model_fields.keys()
 
 
-def test_the_example_file_is_valid_and_its_comments_are_the_defaults(tmp_path: Path) -> None:
+def test_the_example_file_is_valid_and_its_comments_are_the_defaults(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Whoever starts from it starts from what the server does anyway."""
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
     example = (ROOT / "infra" / "config.example.toml").read_text(encoding="utf-8")
     common = example.partition("[models.nllb]")[0]
 

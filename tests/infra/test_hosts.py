@@ -13,7 +13,6 @@ from conftest import running_server
 from hosts import KEY, compose_service, targets
 
 from handler import __version__
-from handler.settings import Settings
 
 NAMES = ["infra/kubernetes/overlays/cpu", "infra/kubernetes/overlays/gpu", "infra/kubernetes/example"]
 NAMES += ["ecs Fargate", "ecs GPU", "compose"]
@@ -81,7 +80,9 @@ def test_it_runs_as_the_images_user(name: str) -> None:
 def test_the_image_has_that_user_and_a_cache_of_its_own() -> None:
     """Docker and Fargate give a new volume the owner of the folder that it covers; where there is none, root's."""
     dockerfile = DOCKERFILE.read_text(encoding="utf-8")
-    [cache] = {target.environment.get("MODEL_CACHE") for target in targets().values()} - {None}
+    [cache] = {
+        target.environment["MODEL_CACHE"] for target in targets().values() if "MODEL_CACHE" in target.environment
+    }
 
     assert f"\nUSER {IMAGE_USER}" in dockerfile
     # Fargate looks for this line alone.

@@ -9,8 +9,6 @@ from checkers import KUSTOMIZATIONS, ROOT
 from conftest import Server
 from hosts import manifests, of_kind, pod
 
-from handler.settings import Settings
-
 CPU, GPU, EXAMPLE = KUSTOMIZATIONS
 every_kustomization = pytest.mark.parametrize(
     "folder", KUSTOMIZATIONS, ids=[str(folder.relative_to(ROOT)) for folder in KUSTOMIZATIONS]

@@ -14,10 +14,11 @@ from handler.decoding_options import DecodingOptions
 from handler.engine import Engine
 from handler.loader import load_engine
 from handler.settings import Settings
+from handler.sizes import format_size
 from model_bake.demo.evaluate import cases, suites
 from model_bake.demo.families import Direction
 from model_bake.demo.phrasebook import build_phrasebook
-from model_bake.progress import Progress, format_size
+from model_bake.progress import Progress
 
 MODEL = DEMO / "models" / "nllb-demo"
 PAIR: Direction = ("eng_Latn", "fra_Latn")

@@ -26,9 +26,9 @@ from object_storage import (
     running_object_storage,
 )
 
-from model_bake.errors import OutputError, SourceError
-from model_bake.remote_object import RemoteFile
-from model_bake.s3 import MAX_READ_BYTES, S3Folder
+from handler.errors import DownloadError
+from handler.remote_object import RemoteFile
+from handler.s3 import MAX_READ_BYTES, S3Folder
 
 PART = 64 << 10
 UPLOAD_PART = 5 << 20
@@ -38,7 +38,7 @@ RANGES = 6
 DOWNLOAD = f"""
 import os, sys
 from pathlib import Path
-from model_bake.s3 import S3Folder
+from handler.s3 import S3Folder
 folder = S3Folder(sys.argv[1], workers=2, part_bytes={PART})
 folder.download(sys.argv[2:3], Path(sys.argv[3]), lambda amount: os.write(1, b"%d\\n" % amount))
 """
@@ -66,21 +66,10 @@ def client(storage: ObjectStorage) -> Any:
     return storage.client()
 
 
-@pytest.fixture(scope="module")
-def session() -> boto3.Session:
-    """What boto3 keeps for a process: to read the descriptions of the services again takes 0.1 s."""
-    return boto3.Session()
-
-
 @pytest.fixture
-def wire(storage: ObjectStorage, session: boto3.Session, monkeypatch: pytest.MonkeyPatch) -> Iterator[Wire]:
+def wire(storage: ObjectStorage, monkeypatch: pytest.MonkeyPatch) -> Iterator[Wire]:
     """The way to the server that boto3 is told to take."""
-    with Wire(storage).running() as wire:
-        for name, value in storage.environment(AWS_ENDPOINT_URL_S3=wire.endpoint_url).items():
-            monkeypatch.setenv(name, value)
-        monkeypatch.delenv("AWS_PROFILE", raising=False)
-        monkeypatch.delenv("AWS_SESSION_TOKEN", raising=False)
-        monkeypatch.setattr(boto3, "DEFAULT_SESSION", session)
+    with Wire(storage).taken(storage, monkeypatch) as wire:
         yield wire
 
 
@@ -261,9 +250,9 @@ def test_a_small_file_is_read_and_checked(prefix: Prefix, wire: Wire) -> None:
     assert folder.read("config.json") == b'{"a": 1}'
     assert folder.read("empty") == b""
     assert wire.requests[-1] == ("config.json", "0-7")
-    with pytest.raises(SourceError, match="/wrong: sha256 of the download is ba7816bf"):
+    with pytest.raises(DownloadError, match="/wrong: sha256 of the download is ba7816bf"):
         folder.read("wrong")
-    with pytest.raises(SourceError, match="/nowhere: there is no such file"):
+    with pytest.raises(DownloadError, match="/nowhere: there is no such file"):
         folder.read("nowhere")
 
 
@@ -274,7 +263,7 @@ def test_only_small_files_are_read_into_memory(prefix: Prefix) -> None:
     folder = prefix.folder()
 
     assert len(folder.read("small")) == MAX_READ_BYTES
-    with pytest.raises(SourceError, match=r"/large: its 16\.8 MB are too large .* 16 MiB may be"):
+    with pytest.raises(DownloadError, match=r"/large: its 16\.8 MB are too large .* 16 MiB may be"):
         folder.read("large")
 
 
@@ -398,7 +387,7 @@ def test_a_connection_that_keeps_breaking_ends_the_download(prefix: Prefix, wire
     folder.list()
     wire.break_after = [1000] * 5
 
-    with pytest.raises(SourceError, match=r"/model\.bin: .*; check the network") as caught:
+    with pytest.raises(DownloadError, match=r"/model\.bin: .*; check the network") as caught:
         folder.download(["model.bin"], tmp_path, nothing)
 
     one_line(caught.value)
@@ -415,11 +404,12 @@ def test_an_object_that_its_checksums_do_not_know_is_refused(prefix: Prefix, wir
 
     for _ in range(2):
         wire.requests.clear()
-        with pytest.raises(SourceError) as caught:
+        with pytest.raises(DownloadError) as caught:
             prefix.folder().download(["model.bin"], tmp_path, nothing)
         assert one_line(caught.value) == (
             f"{prefix.url}/model.bin: sha256 of the download is {hashlib.sha256(data).hexdigest()}, "
-            f"expected {hashlib.sha256(changed).hexdigest()}; run again to fetch it anew"
+            f"expected {hashlib.sha256(changed).hexdigest()}; it is fetched anew the next time, and has to be uploaded "
+            "anew if that is no help"
         )
         assert files(tmp_path) == set()
         assert len([name for name, _ in wire.requests if name == "model.bin"]) == RANGES
@@ -433,7 +423,7 @@ def test_checksums_that_are_none_are_refused(prefix: Prefix) -> None:
     prefix.put("model.bin", b"1")
     prefix.put("SHA256SUMS", b"model.bin\n")
 
-    with pytest.raises(SourceError, match=r"/SHA256SUMS: 'model\.bin' is not") as caught:
+    with pytest.raises(DownloadError, match=r"/SHA256SUMS: 'model\.bin' is not") as caught:
         prefix.folder().list()
     one_line(caught.value)
 
@@ -464,7 +454,7 @@ def test_a_byte_that_changes_between_two_runs_is_found(
     with part.open("r+b") as file:
         file.write(bytes([data[0] ^ 1]))
 
-    with pytest.raises(SourceError, match="of the download is") as caught:
+    with pytest.raises(DownloadError, match="of the download is") as caught:
         prefix.folder(part_bytes=len(data) // 3).download(["model.bin"], tmp_path, nothing)
     one_line(caught.value)
     assert files(tmp_path) == set()
@@ -526,11 +516,11 @@ def test_an_object_replaced_since_it_was_listed_is_refused(prefix: Prefix, tmp_p
     folder = prefix.folder()
     folder.list()
     prefix.put("model.bin", random_bytes(SIZE, 2))
-    message = f"{prefix.url}/model.bin: it was replaced after it had been listed; run again"
+    message = f"{prefix.url}/model.bin: it was replaced after it had been listed; start again"
 
-    with pytest.raises(SourceError) as before:
+    with pytest.raises(DownloadError) as before:
         folder.download(["model.bin"], tmp_path, nothing)
-    with pytest.raises(SourceError) as between:
+    with pytest.raises(DownloadError) as between:
         prefix.folder().download(
             ["model.bin"], tmp_path, lambda amount: prefix.put("model.bin", random_bytes(SIZE, amount))
         )
@@ -546,17 +536,17 @@ def test_an_object_removed_since_it_was_listed_is_refused(prefix: Prefix, tmp_pa
     folder.list()
     prefix.client.delete_object(Bucket=BUCKET, Key=f"{prefix.url.removeprefix(f's3://{BUCKET}/')}/model.bin")
 
-    with pytest.raises(SourceError) as caught:
+    with pytest.raises(DownloadError) as caught:
         folder.download(["model.bin"], tmp_path, nothing)
 
-    assert one_line(caught.value) == f"{prefix.url}/model.bin: it is no longer there; run again"
+    assert one_line(caught.value) == f"{prefix.url}/model.bin: it is no longer there; start again"
 
 
 def test_an_object_under_a_key_of_its_own_is_refused(prefix: Prefix) -> None:
     """The store's own words where there are none of ours; SSE-C needs a key that boto3's configuration cannot hold."""
     prefix.put("model.bin", b"1", SSECustomerAlgorithm="AES256", SSECustomerKey="k" * 32)
 
-    with pytest.raises(SourceError) as caught:
+    with pytest.raises(DownloadError) as caught:
         prefix.folder().list()
 
     assert one_line(caught.value) == f"{prefix.url}/model.bin: the store answers 400: Bad Request"
@@ -608,7 +598,7 @@ def test_what_cannot_be_had_is_said_in_one_line(
             monkeypatch.delenv(name)
     start = time.monotonic()
 
-    with pytest.raises(SourceError) as caught:
+    with pytest.raises(DownloadError) as caught:
         S3Folder(url).list()
 
     assert said in one_line(caught.value)
@@ -629,11 +619,12 @@ def test_what_cannot_be_had_is_said_in_one_line(
         ("s3://bucket?versionId=1", "s3://bucket?versionId=1"),
         ("s3://bucket/pre\nfix", "s3://bucket/pre fix"),
         ("s3://key:test-secret/more@bucket/prefix", "s3://...@bucket/prefix"),
+        ("s3://key:test-secret@bucket/prefix", "s3://...@bucket/prefix"),
     ],
 )
 def test_other_urls_are_refused(url: str, shown: str) -> None:
     """Without asking anybody, and without showing a password."""
-    with pytest.raises(SourceError) as caught:
+    with pytest.raises(DownloadError) as caught:
         S3Folder(url)
 
     assert one_line(caught.value) == f"{shown}: not of the form s3://bucket/prefix"
@@ -646,12 +637,12 @@ def test_a_full_disk_is_said_in_one_line(prefix: Prefix, wire: Wire, tmp_path: P
     interrupt(prefix, wire, tmp_path, name="a.bin")
     (tmp_path / "b.bin.part").symlink_to("/dev/full")
 
-    with pytest.raises(OutputError) as caught:
+    with pytest.raises(DownloadError) as caught:
         prefix.folder().download(["b.bin"], tmp_path, nothing)
 
     assert one_line(caught.value) == (
         f"{tmp_path / 'b.bin.part'}: cannot be written: No space left on device; "
-        "make room and run again, what has been fetched is kept"
+        "make room and try again, what has been fetched is kept"
     )
     assert files(tmp_path) == {"a.bin.part", "a.bin.part.ranges", "b.bin.part", "b.bin.part.ranges"}
 
@@ -676,7 +667,7 @@ def test_a_folder_that_is_a_file_is_refused(prefix: Prefix, tmp_path: Path) -> N
     prefix.put("model.bin", b"1")
     (tmp_path / "file").write_bytes(b"")
 
-    with pytest.raises(OutputError, match="/file: cannot be written: File exists"):
+    with pytest.raises(DownloadError, match="/file: cannot be written: File exists"):
         prefix.folder().download(["model.bin"], tmp_path / "file", nothing)
 
 
@@ -688,7 +679,7 @@ def test_two_downloads_do_not_write_into_one_folder(prefix: Prefix, tmp_path: Pa
     def second(amount: int) -> None:
         del amount
         if not refused:
-            with pytest.raises(OutputError) as caught:
+            with pytest.raises(DownloadError) as caught:
                 prefix.folder().download(["model.bin"], tmp_path, nothing)
             refused.append(one_line(caught.value))
 
@@ -701,7 +692,7 @@ def test_two_downloads_do_not_write_into_one_folder(prefix: Prefix, tmp_path: Pa
 
 def test_importing_the_module_does_not_import_boto3() -> None:
     """It takes 135 ms that most bakes can do without."""
-    code = "import sys, model_bake.s3; print(sorted({'boto3', 'botocore', 'urllib3'} & set(sys.modules)))"
+    code = "import sys, handler.s3; print(sorted({'boto3', 'botocore', 'urllib3'} & set(sys.modules)))"
 
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
 

@@ -4,12 +4,12 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from model_bake.errors import SourceError
+from handler.errors import DownloadError
 
 _CREDENTIALS = "the credentials are refused; check AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE"
 _DENIED = "access is denied; it takes s3:ListBucket for the bucket and s3:GetObject for the files"
-_GONE = "it is no longer there; run again"
-_REPLACED = "it was replaced after it had been listed; run again"
+_GONE = "it is no longer there; start again"
+_REPLACED = "it was replaced after it had been listed; start again"
 _REFUSALS = {
     "403": _DENIED,
     "404": _GONE,
@@ -41,12 +41,12 @@ def refusals(url: str) -> Iterator[None]:
     except (exceptions.NoCredentialsError, exceptions.PartialCredentialsError) as error:
         message = f"{url}: {error}; set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE"
     except (exceptions.ConnectionError, exceptions.HTTPClientError, exceptions.IncompleteReadError, HTTPError) as error:
-        message = f"{url}: {error}; check the network and AWS_ENDPOINT_URL_S3, or run again"
+        message = f"{url}: {error}; check the network and AWS_ENDPOINT_URL_S3, or try again"
     except exceptions.BotoCoreError as error:
         message = f"{url}: {error}"
     else:
         return
-    raise SourceError(one_line(message)) from None
+    raise DownloadError(one_line(message)) from None
 
 
 def one_line(message: object) -> str:

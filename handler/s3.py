@@ -1,26 +1,31 @@
 """Files below one prefix of a bucket: fetched in ranges, resumable, and under their names only when they are right."""
 
 import base64
+import hashlib
 import io
 import os
 import re
 import threading
-from collections.abc import Generator, Sequence
-from concurrent.futures import ThreadPoolExecutor, as_completed
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
+from dataclasses import replace
 from functools import cached_property, partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from model_bake.checksums import CHECKSUMS, parse_checksums
-from model_bake.errors import SourceError
-from model_bake.partial_file import PartialFile, ends, locked, writing
-from model_bake.progress import Advance, format_size
-from model_bake.remote_object import Check, RemoteFile, RemoteObject
-from model_bake.s3_errors import one_line, refusals
+from handler.checksums import CHECKSUMS, parse_checksums
+from handler.errors import DownloadError
+from handler.partial_file import PartialFile, ends, locked, stop_if_ending, writing
+from handler.remote_object import Check, RemoteFile, RemoteObject
+from handler.s3_errors import one_line, refusals
+from handler.sizes import format_size
 
 if TYPE_CHECKING:
     from botocore.client import BaseClient
+
+Advance = Callable[[int], object]
+"""Says that so many more bytes are there; called from any thread."""
 
 PART_BYTES = 16 << 20
 """Of one request: enough to fill a connection, and all a worker that is interrupted has to fetch again."""
@@ -33,6 +38,15 @@ _CHUNK_BYTES = 128 << 10
 """How often a worker looks whether it is to stop."""
 _ATTEMPTS = 5
 """For one range; botocore's own retries end where the body of an answer begins."""
+_POLL_S = 0.5
+"""How often a download looks whether the process is to end."""
+
+
+class Listing(NamedTuple):
+    """What stands directly below a prefix, by name."""
+
+    files: Sequence[str]
+    folders: Sequence[str]
 
 
 class S3Folder:
@@ -42,13 +56,14 @@ class S3Folder:
         """Read below ``s3://bucket/prefix`` over ``workers`` connections, ``part_bytes`` a request.
 
         Raises:
-            SourceError: The URL is of another form.
+            DownloadError: The URL is of another form.
         """
         match = re.fullmatch(r"s3://([A-Za-z0-9][A-Za-z0-9._-]{2,62})(?:/([^\x00-\x1f]*))?", url)
         if match is None:
             # Some tools take s3://key:secret@bucket, so what stands before an @ is not shown.
-            message = f"{re.sub('//.*@', '//...@', one_line(url))}: not of the form s3://bucket/prefix"
-            raise SourceError(message)
+            shown = re.sub("//.*@", "//...@", " ".join(url.split()))
+            message = f"{shown}: not of the form s3://bucket/prefix"
+            raise DownloadError(message)
         self._bucket = match[1]
         self._prefix = f"{prefix}/" if (prefix := (match[2] or "").rstrip("/")) else ""
         self._url = f"s3://{self._bucket}/{self._prefix}"
@@ -56,20 +71,43 @@ class S3Folder:
         self._part_bytes = part_bytes
         self._objects: dict[str, RemoteObject] = {}
 
+    def look(self) -> Listing:
+        """Return the names of what is there, with one request for each thousand of them.
+
+        Raises:
+            DownloadError: The store cannot be reached or refuses.
+        """
+        with refusals(self._url):
+            pages = self._client.get_paginator("list_objects_v2").paginate(
+                Bucket=self._bucket, Prefix=self._prefix, Delimiter="/"
+            )
+            keys, prefixes = set(), set()
+            for page in pages:
+                keys |= {entry["Key"].removeprefix(self._prefix) for entry in page.get("Contents", ())}
+                prefixes |= {entry["Prefix"].removeprefix(self._prefix) for entry in page.get("CommonPrefixes", ())}
+        # A key can be any text: the prefix itself, a path that leads elsewhere, the name of an unfinished download.
+        files = [n for n in keys - {"", ".", ".."} if not re.search(r"[/\x00-\x1f]|\.part(\.ranges)?$", n)]
+        folders = [n.removesuffix("/") for n in prefixes - {"/"} if not re.search(r"[\x00-\x1f]", n)]
+        return Listing(sorted(files), sorted(folders))
+
     def list(self) -> tuple[RemoteFile, ...]:
         """Return the files, sorted by name.
 
         Raises:
-            SourceError: The store cannot be reached, refuses, or has no file there.
+            DownloadError: The store cannot be reached, refuses, or has no file there.
         """
-        names = self._names()
+        names = self.look().files
         if not names:
             message = f"{self._url}: no file stands directly below this prefix; name the folder that holds the files"
-            raise SourceError(message)
+            raise DownloadError(message)
         sums = {}
         if CHECKSUMS in names:
             text = self._read(self._look(CHECKSUMS, {})).decode(errors="replace")
-            sums = parse_checksums(text, where=self._url + CHECKSUMS)
+            try:
+                sums = parse_checksums(text)
+            except ValueError as error:
+                message = f"{self._url}{CHECKSUMS}: {error}"
+                raise DownloadError(message) from None
         with ThreadPoolExecutor(self._workers) as pool:
             self._objects = dict(zip(names, pool.map(partial(self._look, sums=sums), names), strict=True))
         return tuple(found.file for found in self._objects.values())
@@ -78,12 +116,58 @@ class S3Folder:
         """Return a small file.
 
         Raises:
-            SourceError: It is not there, is larger than 16 MiB, cannot be had, or its hash is wrong.
+            DownloadError: It is not there, is larger than 16 MiB, cannot be had, or its hash is wrong.
         """
         return self._read(self._find(name))
 
-    def download(self, names: Sequence[str], folder: Path, advance: Advance) -> None:
-        """Put files into ``folder``, and fetch only what an earlier run has not left there.
+    def expect(self, sha256: Mapping[str, str]) -> None:
+        """Check files by these hashes, whatever the store says of them.
+
+        Raises:
+            DownloadError: One of the files is not there.
+        """
+        for name, digest in sha256.items():
+            found = self._find(name)
+            file = replace(found.file, check="sha256")
+            self._objects[name] = found._replace(file=file, digest=digest, part_bytes=0)
+
+    def version(self, names: Iterable[str]) -> str:
+        """Return a hash that is another as soon as one of the files has been replaced.
+
+        Raises:
+            DownloadError: One of the files is not there.
+        """
+        found = map(self._find, sorted(names))
+        lines = [f"{remote.file.name} {remote.file.size} {remote.etag}\n" for remote in found]
+        return hashlib.sha256("".join(lines).encode()).hexdigest()
+
+    def modified_s(self, name: str) -> float:
+        """Return when a file was put there, in Unix seconds.
+
+        Raises:
+            DownloadError: It is not there.
+        """
+        return self._find(name).modified_s
+
+    def matches(self, name: str, path: Path, *, contents: bool) -> bool:
+        """Tell whether ``path`` is a copy of a file: by its size, or by its ``contents`` as well.
+
+        Raises:
+            DownloadError: There is no such file in the store.
+        """
+        found = self._find(name)
+        try:
+            with path.open("rb") as stream:
+                if os.fstat(stream.fileno()).st_size != found.file.size:
+                    return False
+                if contents:
+                    found.verify(stream)
+        except (OSError, DownloadError):
+            return False
+        return True
+
+    def download(self, names: Sequence[str], folder: Path, advance: Advance) -> int:
+        """Put files into ``folder``, fetch only what an earlier run has not left there, and return how many bytes came.
 
         Args:
             names: Of files that :meth:`list` has; a file that is there already is checked, not fetched.
@@ -91,25 +175,55 @@ class S3Folder:
             advance: Called for each range, and once a file for those that were there.
 
         Raises:
-            SourceError: A file is not there, was replaced, cannot be had, or its hash is wrong.
-            OutputError: The folder cannot be written, has no room, or is in use by another download.
+            DownloadError: A file is not there, was replaced, cannot be had, or its hash is wrong.
+            DownloadError: The folder cannot be written, has no room, or is in use by another download.
         """
         files = [PartialFile(self._find(name), folder, self._part_bytes) for name in dict.fromkeys(names)]
-        stop = threading.Event()
-        pool = ThreadPoolExecutor(self._workers)
         with locked(folder):
+            wanted = []
+            for file in files:
+                missing = file.begin()
+                if there := file.remote.file.size - sum(map(len, missing)):
+                    advance(there)
+                wanted += [(file, part) for part in missing]
+            self._fetch_all(wanted, advance)
+        return sum(len(part) for _, part in wanted)
+
+    def _fetch_all(self, wanted: Sequence[tuple[PartialFile, range]], advance: Advance) -> None:
+        stop = threading.Event()
+        failures: list[BaseException] = []
+        # Each of its items goes to one thread: Python's lock is held while it is asked.
+        left = iter(wanted)
+
+        def work() -> None:
             try:
-                futures = []
-                for file in files:
-                    missing = file.begin()
-                    if there := file.remote.file.size - sum(map(len, missing)):
-                        advance(there)
-                    futures += [pool.submit(self._fetch, file, part, advance, stop) for part in missing]
-                for future in as_completed(futures):
-                    future.result()
-            finally:
+                for file, part in left:
+                    if stop.is_set():
+                        return
+                    self._fetch(file, part, advance, stop)
+            except BaseException as error:  # noqa: BLE001 - the thread that started this one hears of it
+                failures.append(error)
                 stop.set()
-                pool.shutdown(cancel_futures=True)
+
+        # No pool: the interpreter would wait for one at its end, before anything can know of the end and stop it.
+        threads = [threading.Thread(target=work, name="download") for _ in wanted[: self._workers]]
+        try:
+            for thread in threads:
+                thread.start()
+            self._wait_for(threads)
+        finally:
+            stop.set()
+            for thread in threads:
+                if thread.is_alive():
+                    thread.join()
+        if failures:
+            raise failures[0]
+
+    def _wait_for(self, threads: Sequence[threading.Thread]) -> None:
+        for thread in threads:
+            while thread.is_alive():
+                thread.join(_POLL_S)
+                stop_if_ending(self._url)
 
     def _fetch(self, file: PartialFile, part: range, advance: Advance, stop: threading.Event) -> None:
         # A file object of this range's own, instead of os.pwrite: it writes all of a chunk or raises.
@@ -132,7 +246,7 @@ class S3Folder:
             message = (
                 f"{found.url}: its {format_size(size)} are too large to be read; {MAX_READ_BYTES >> 20} MiB may be"
             )
-            raise SourceError(message)
+            raise DownloadError(message)
         data = b"".join(self._chunks(found, range(size)))
         found.verify(io.BytesIO(data))
         return data
@@ -154,7 +268,7 @@ class S3Folder:
                     )
                     if answer["ContentLength"] != len(part):
                         message = f"{found.url}: the store does not send single ranges of a file"
-                        raise SourceError(message)
+                        raise DownloadError(message)
                     with closing(answer["Body"]) as body:
                         for chunk in body.iter_chunks(_CHUNK_BYTES):
                             yield chunk
@@ -180,23 +294,14 @@ class S3Folder:
             return boto3.client("s3", config=config)
         except ValueError as error:  # how botocore refuses an endpoint
             message = f"{self._url}: {one_line(error)}; check AWS_ENDPOINT_URL_S3 and AWS_REGION"
-            raise SourceError(message) from None
-
-    def _names(self) -> Sequence[str]:
-        with refusals(self._url):
-            pages = self._client.get_paginator("list_objects_v2").paginate(
-                Bucket=self._bucket, Prefix=self._prefix, Delimiter="/"
-            )
-            names = {entry["Key"].removeprefix(self._prefix) for page in pages for entry in page.get("Contents", ())}
-        # A key can be any text: the prefix itself, a path that leads elsewhere, the name of an unfinished download.
-        return sorted(n for n in names - {"", ".", ".."} if not re.search(r"[/\x00-\x1f]|\.part(\.ranges)?$", n))
+            raise DownloadError(message) from None
 
     def _find(self, name: str) -> RemoteObject:
         if not self._objects:
             self.list()
         if name not in self._objects:
             message = f"{self._url}{name}: there is no such file"
-            raise SourceError(message)
+            raise DownloadError(message)
         return self._objects[name]
 
     def _head(self, name: str, **options: str | int) -> dict[str, Any]:
@@ -208,7 +313,7 @@ class S3Folder:
             head = self._head(name, ChecksumMode="ENABLED")
             check, digest, part_bytes = self._evidence(name, head, sums)
         file = RemoteFile(name=name, size=head["ContentLength"], check=check)
-        return RemoteObject(file, self._url + name, head["ETag"], digest, part_bytes)
+        return RemoteObject(file, self._url + name, head["ETag"], digest, part_bytes, head["LastModified"].timestamp())
 
     def _evidence(self, name: str, head: dict[str, Any], sums: dict[str, str]) -> tuple[Check, str, int]:
         if name in sums:

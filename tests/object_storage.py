@@ -14,10 +14,12 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import boto3
+import pytest
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
@@ -28,6 +30,8 @@ ACCESS_KEY = "test-access"
 SECRET_KEY = "test-secret"  # noqa: S105 - of a server that lives as long as the tests
 STRANGER_KEY = "stranger-access"
 STRANGER_SECRET = "stranger-secret"  # noqa: S105
+LISTER_KEY = "lister-access"
+LISTER_SECRET = "lister-secret"  # noqa: S105
 KMS_KEY = "test-key"
 
 _IDENTITIES = {
@@ -41,6 +45,11 @@ _IDENTITIES = {
             "name": "stranger",
             "credentials": [{"accessKey": STRANGER_KEY, "secretKey": STRANGER_SECRET}],
             "actions": ["Read:elsewhere", "List:elsewhere"],
+        },
+        {
+            "name": "lister",
+            "credentials": [{"accessKey": LISTER_KEY, "secretKey": LISTER_SECRET}],
+            "actions": ["List"],
         },
     ],
     "kms": {"default_provider": "local", "providers": {"local": {"type": "local", "enableOnDemandCreate": True}}},
@@ -168,6 +177,8 @@ class Wire(socketserver.ThreadingTCPServer):
         self.endpoint_url = f"http://127.0.0.1:{self.server_address[1]}"
         self.requests: list[tuple[str, str]] = []
         """Name and range of each GET that asked for a range."""
+        self.sizes: list[int] = []
+        """Of the pieces of answers that were passed on, in bytes."""
         self.break_after: list[int] = []
         """After how many bytes of an answer to break a connection, once for each number."""
         self.delay_s = 0.0
@@ -185,10 +196,32 @@ class Wire(socketserver.ThreadingTCPServer):
             self.server_close()
             thread.join()
 
+    @contextmanager
+    def taken(self, storage: ObjectStorage, monkeypatch: pytest.MonkeyPatch) -> Iterator["Wire"]:
+        """Relay until the block ends, and have this process's boto3 come this way."""
+        for name, value in storage.environment(AWS_ENDPOINT_URL_S3=self.endpoint_url).items():
+            monkeypatch.setenv(name, value)
+        monkeypatch.delenv("AWS_PROFILE", raising=False)
+        monkeypatch.delenv("AWS_SESSION_TOKEN", raising=False)
+        monkeypatch.setattr(boto3, "DEFAULT_SESSION", _session())
+        with self.running():
+            yield self
+
+    @property
+    def served(self) -> int:
+        """Return how many bytes of answers were passed on."""
+        return sum(self.sizes)
+
     @property
     def ranges(self) -> set[str]:
         """Return the ranges that have been asked for."""
         return {asked for _, asked in self.requests}
+
+
+@cache
+def _session() -> boto3.Session:
+    """Return what boto3 keeps for a process: to read the descriptions of the services again takes 0.1 s."""
+    return boto3.Session()
 
 
 class _Relay(socketserver.BaseRequestHandler):
@@ -204,6 +237,7 @@ class _Relay(socketserver.BaseRequestHandler):
             while block := store.recv(64 << 10):
                 time.sleep(self.server.delay_s)
                 passed += len(block)
+                self.server.sizes.append(len(block))
                 # Decided before the block is there: what a test sets next is not meant for it.
                 breaks = bool(self.server.break_after) and passed > self.server.break_after[0]
                 self.request.sendall(block)

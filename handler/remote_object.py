@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Literal, NamedTuple
 
-from model_bake.errors import SourceError
+from handler.errors import DownloadError
 
 _BLOCK_BYTES = 128 << 10
 
@@ -35,9 +35,11 @@ class RemoteObject(NamedTuple):
     """The size, where there is no hash."""
     part_bytes: int
     """Size of the parts it was uploaded in, for ``multipart md5``."""
+    modified_s: float
+    """Unix seconds."""
 
     def verify(self, stream: io.BufferedIOBase) -> None:
-        """Raise SourceError if this is no copy; without a hash, if its size is another."""
+        """Raise DownloadError if this is no copy; without a hash, if its size is another."""
         check = self.file.check
         if not check:
             found = str(stream.seek(0, os.SEEK_END))
@@ -48,9 +50,10 @@ class RemoteObject(NamedTuple):
         if found != self.digest:
             what = check or "size"
             message = (
-                f"{self.url}: {what} of the download is {found}, expected {self.digest}; run again to fetch it anew"
+                f"{self.url}: {what} of the download is {found}, expected {self.digest}; it is fetched anew the next "
+                "time, and has to be uploaded anew if that is no help"
             )
-            raise SourceError(message)
+            raise DownloadError(message)
 
 
 def _multipart_md5(stream: io.BufferedIOBase, part_bytes: int) -> str:

@@ -4,12 +4,15 @@ import errno
 import fcntl
 import os
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from model_bake.errors import OutputError, SourceError
-from model_bake.remote_object import RemoteObject
+from handler.errors import DownloadError
+from handler.remote_object import RemoteObject
+
+_POLL_S = 0.1
 
 
 class PartialFile:
@@ -71,7 +74,7 @@ class PartialFile:
         try:
             with self._final.open("rb") as stream:
                 self.remote.verify(stream)
-        except (FileNotFoundError, SourceError):
+        except (FileNotFoundError, DownloadError):
             return False
         return True
 
@@ -79,7 +82,7 @@ class PartialFile:
         with self.data.open("rb") as stream:
             try:
                 self.remote.verify(stream)
-            except SourceError:
+            except DownloadError:
                 self._notes.unlink()
                 self.data.unlink()
                 raise
@@ -100,22 +103,59 @@ def ends(part: range) -> str:
 
 @contextmanager
 def locked(folder: Path) -> Iterator[None]:
-    """Keep a second download out of the folder: it would write into files that this one has just checked."""
+    """Keep a second download out of the folder: it would write into files that this one has just checked.
+
+    Raises:
+        DownloadError: Another download writes there, or the folder cannot be made.
+    """
     with writing(folder):
         folder.mkdir(parents=True, exist_ok=True)
         handle = os.open(folder, os.O_RDONLY)
     try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        os.close(handle)
-        message = f"{folder}: another download writes there; wait for it, or name another folder"
-        raise OutputError(message) from None
-    except OSError:
-        pass  # a file system without locks, as NFS may be
-    try:
+        if not _lock(handle):
+            message = f"{folder}: another download writes there; wait for it, or name another folder"
+            raise DownloadError(message)
         yield
     finally:
         os.close(handle)
+
+
+@contextmanager
+def alone(lock: Path) -> Iterator[None]:
+    """Wait until no other process has the file ``lock``, and keep it from others; it is free when its process ends.
+
+    Raises:
+        DownloadError: The file cannot be made, or this process ends.
+    """
+    with writing(lock):
+        lock.parent.mkdir(parents=True, exist_ok=True)
+        # A file, and for writing: what NFS makes of flock(2) takes both.
+        handle = os.open(lock, os.O_RDWR | os.O_CREAT, 0o666)
+    try:
+        while not _lock(handle):
+            stop_if_ending(lock)
+            time.sleep(_POLL_S)
+        yield
+    finally:
+        os.close(handle)
+
+
+def _lock(handle: int) -> bool:
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError:
+        pass  # a file system without locks, as NFS may be
+    return True
+
+
+def stop_if_ending(what: object) -> None:
+    """Raise DownloadError if this process is about to end: a thread that went on for minutes would hold it up."""
+    # The main thread counts as ended from when the interpreter begins to wait for the others.
+    if not threading.main_thread().is_alive():
+        message = f"{what}: the process ends; what has been fetched is kept"
+        raise DownloadError(message)
 
 
 @contextmanager
@@ -123,12 +163,12 @@ def writing(path: Path) -> Iterator[None]:
     """Turn what the file system refuses into one line about ``path``.
 
     Raises:
-        OutputError: It cannot be written.
+        DownloadError: It cannot be written.
     """
     try:
         yield
     except OSError as error:
         message = f"{path}: cannot be written: {error.strerror}"
         if error.errno in {errno.ENOSPC, errno.EDQUOT}:
-            message += "; make room and run again, what has been fetched is kept"
-        raise OutputError(message) from None
+            message += "; make room and try again, what has been fetched is kept"
+        raise DownloadError(message) from None
