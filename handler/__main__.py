@@ -96,6 +96,7 @@ def _serve(loaded: LoadedSettings, *, example: bool) -> int:
             timeout_keep_alive=_KEEP_ALIVE_S,
         )
         _log_with(logger)
+        logger.info("listening", extra=dict(zip(("host", "port"), listening.getsockname(), strict=False)))
         if example:
             _print_example(listening, app.state.models, with_key=bool(settings.api_keys))
         # Before the server takes signals, and where it raises the second one again: the end that was asked for is none

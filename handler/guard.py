@@ -9,7 +9,7 @@ from asyncio import CancelledError
 from collections.abc import Sequence
 
 from pydantic import SecretStr
-from starlette.datastructures import Headers
+from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -65,7 +65,7 @@ class RequestGuard:
         async def send_all(message: Message) -> None:
             nonlocal status
             if message["type"] == "http.response.start":
-                status = message["status"]
+                status = _status(message, headers, body)
             elif status in _REFUSED_UNREAD and "expect" not in headers and not message.get("more_body"):
                 await send({**message, "more_body": True})
                 await body.drain()
@@ -104,3 +104,14 @@ class RequestGuard:
         length = headers.get("content-length", "")
         if length.isdecimal() and int(length[:20]) > self._max_body_bytes:
             raise RequestTooLargeError(limit=self._max_body_bytes)
+
+
+def _status(message: Message, headers: Headers, body: RequestBody) -> int:
+    """Return the status of an answer; one that refuses a body without an end closes the connection.
+
+    Else what follows would be read and thrown away for as long as it comes.
+    """
+    status: int = message["status"]
+    if status in _REFUSED_UNREAD and not body.drains(headers):
+        MutableHeaders(scope=message)["connection"] = "close"
+    return status

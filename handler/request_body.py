@@ -3,6 +3,7 @@
 import asyncio
 from contextlib import suppress
 
+from starlette.datastructures import Headers
 from starlette.types import Message, Receive
 
 from handler.errors import RequestTooLargeError
@@ -33,6 +34,12 @@ class RequestBody:
         if self._received > self._limit:
             raise RequestTooLargeError(limit=self._limit)
         return message
+
+    def drains(self, headers: Headers) -> bool:
+        """Return whether the body will have been read to its end, or has none, once it is drained."""
+        length = headers.get("content-length", "0")
+        said = length.isdecimal() and int(length[:20]) <= _DRAIN_BYTES
+        return self._ended or (said and "transfer-encoding" not in headers and "expect" not in headers)
 
     async def drain(self) -> None:
         """Read the rest of the body, within bounds."""

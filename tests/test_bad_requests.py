@@ -5,7 +5,7 @@ import json
 import re
 import socket
 from collections.abc import Iterable, Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
@@ -662,6 +662,22 @@ def test_client_that_sends_a_large_body_whole_can_read_the_413(server: Server, b
             answer = Answer(response.status, {k.lower(): v for k, v in response.getheaders()}, response.read())
 
         assert_refused(answer, status=413, param=None, code="request_too_large")
+    assert_still_serving(server)
+
+
+def test_a_body_without_an_end_is_not_read_for_ever(server: Server) -> None:
+    """Some of it is, so that the refusal can be read; then the connection is closed."""
+    url = urlsplit(server.url)
+    block = b"10000\r\n" + b" " * 65_536 + b"\r\n"
+    sent = 0
+    with socket.create_connection((str(url.hostname), url.port or 0), REQUEST_TIMEOUT_S) as connection:
+        connection.sendall(f"{HEAD}content-type: {JSON}\r\ntransfer-encoding: chunked\r\n\r\n".encode())
+        with suppress(ConnectionError):
+            while sent < 256 * MAX_BODY_BYTES:
+                connection.sendall(block)
+                sent += len(block)
+
+    assert sent < 64 * MAX_BODY_BYTES
     assert_still_serving(server)
 
 
