@@ -83,6 +83,9 @@ def _serve(loaded: LoadedSettings, *, example: bool) -> int:
     from handler.telemetry import logger  # noqa: PLC0415
 
     settings = loaded.settings
+    # Until the server takes signals, and where it raises the second one again: the end that was asked for is no failure.
+    # The first process of a container ignores a signal that it has not asked for.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     # Before the models are loaded: a port that is taken should be heard of at once.
     with _listen(settings.server_host, settings.server_port) as listening:
         app = compose(settings)
@@ -99,9 +102,6 @@ def _serve(loaded: LoadedSettings, *, example: bool) -> int:
         logger.info("listening", extra=dict(zip(("host", "port"), listening.getsockname(), strict=False)))
         if example:
             _print_example(listening, app.state.models, with_key=bool(settings.api_keys))
-        # Before the server takes signals, and where it raises the second one again: the end that was asked for is none
-        # of failure.
-        signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
         with suppress(KeyboardInterrupt):
             HostServer(config, drain=app.state.drain).run(sockets=[listening])
     return 0
