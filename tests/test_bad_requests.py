@@ -277,6 +277,7 @@ CASES = {
     "suffix-undeployed": Case(without_target(model="nllb-demo:ita_Latn"), "model", LANGUAGE),
     "suffix-source-undeployed": Case(without_target(model="nllb-demo:ita_Latn-fra_Latn"), "model", LANGUAGE),
     "suffix-of-three": Case(without_target(model="nllb-demo:eng_Latn-fra_Latn-deu_Latn"), "model", LANGUAGE),
+    "suffix-ambiguous": Case(without_target(model="nllb-demo:en-fr-de"), "model", LANGUAGE),
     "instruction-unknown": Case(
         without_target(messages=[{"role": "user", "content": f"Translate from English to Klingon: {TEXT}"}]),
         "messages",
