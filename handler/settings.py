@@ -39,6 +39,8 @@ ComputeType = Literal[
 Device = Literal["cpu", "cuda", "auto"]
 _T = TypeVar("_T")
 Family = Literal["nllb", "t5"]
+KeyPath = tuple[str, ...]
+"""Where a setting stands: ``("models", "nllb", "beam_size")``."""
 Load = Literal["startup", "lazy"]
 LogLevel = Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"]
 Verify = Literal["size", "sha256"]
