@@ -20,6 +20,7 @@ from handler.settings import (
     Load,
     ModelSettings,
     Settings,
+    meant_name,
     own_or_common,
 )
 
@@ -116,15 +117,17 @@ def _tables(settings: Settings) -> dict[str, tuple[ModelSettings, ModelFolder]]:
     baked = model_folder.baked_folders(_open(settings.model_path, ("model_path",), settings)) if wanted else {}
     found: dict[str, tuple[ModelSettings, ModelFolder]] = {}
     for name, table in tables.items():
-        # A name that came from an environment variable may be in capitals.
-        same = next((known for known in baked if known.lower() == name.lower()), None)
         if table.path is not None:
             found[name] = (table, _open(table.path, ("models", name, "path"), settings))
-        elif same is not None:
-            found[same] = (table, baked[same])
-        else:
+            continue
+        same = meant_name(("models", name), baked)
+        if same is None:
             message = f"a value is required; {settings.model_path} holds {', '.join(baked)}"
             raise SettingsError(message, key=("models", name, "path"))
+        if same in found:
+            message = f"{shorten(same)} is configured already, by the same name in another spelling; use one of them"
+            raise SettingsError(message, key=("models", name))
+        found[same] = (table, baked[same])
     for name, folder in baked.items():
         found.setdefault(name, (ModelSettings(), folder))
     return found

@@ -19,7 +19,7 @@ from pydantic_settings import EnvSettingsSource
 from pydantic_settings.exceptions import SettingsError as EnvironmentValueError
 
 from handler.errors import SettingsError, shorten
-from handler.settings import KeyPath, ModelSettings, Settings, allowed_values, is_url
+from handler.settings import KeyPath, ModelSettings, Settings, allowed_values, is_url, meant_name
 
 COMMAND_LINE = "command line"
 ENVIRONMENT = "environment"
@@ -68,6 +68,9 @@ class LoadedSettings:
 
     def _blamed(self, key: KeyPath, reason: str) -> SettingsError:
         of_model = ""
+        if key[0] == "models":
+            named = {path[1] for path in self.origins if path[0] == "models" and len(path) > 1}
+            key = ("models", meant_name(key[:2], named) or key[1], *key[2:])
         if key[0] == "models" and key not in self.origins and key[2:] in self.origins:
             of_model = f"model {shorten(key[1])}: "
             key = key[2:]
@@ -172,7 +175,7 @@ def _environment_layer(environ: Mapping[str, str], known: Mapping[str, Any]) -> 
         if path and table in _TABLES:
             plain.pop(name, None)
             key, _, setting = path.rpartition("__") if table == "models" else (path, "", "")
-            spelled = next((other for other in known.get(table, {}) if other.lower() == key.lower()), key)
+            spelled = _known_name(name, (table, key), known.get(table))
             if value:
                 _merge(values, {table: {spelled: {setting.lower(): value} if setting else value}})
                 variables[(table, spelled, setting.lower()) if setting else (table, spelled)] = name
@@ -187,6 +190,15 @@ def _environment_layer(environ: Mapping[str, str], known: Mapping[str, Any]) -> 
         raise SettingsError(message) from None
     _merge(whole, values)
     return _Layer(ENVIRONMENT, whole, variables)
+
+
+def _known_name(variable: str, key: KeyPath, known: object) -> str:
+    """Return the name in the config file that a variable's name means, else the name as the variable spells it."""
+    try:
+        return (meant_name(key, known) if isinstance(known, dict) else None) or key[-1]
+    except SettingsError as error:
+        message = f"environment variable {variable}: {error.reason}"
+        raise SettingsError(message) from None
 
 
 def _merge(into: dict[str, Any], values: Mapping[str, Any]) -> None:

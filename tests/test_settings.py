@@ -277,7 +277,7 @@ def test_a_mistake_is_one_line_that_names_place_value_and_choice(
         ("", {"MODELS__X__BEAM_SIZE": "2"}, {}, "environment variable MODELS__X__PATH: a value is required"),
         ('target_lang = "no"', {}, {}, "{file}: target_lang: model 'nllb-demo': The language 'no"),
         ('target_lang = "fr"', {"TARGET_LANG": "xx"}, {}, "environment variable TARGET_LANG: model 'nllb-demo': The"),
-        ("", {"MODELS__nllb-demo__TARGET_LANG": "xx"}, {}, "environment variable MODELS__nllb-demo__TARGET_LANG: The"),
+        ("", {"MODELS__NLLB_DEMO__TARGET_LANG": "xx"}, {}, "environment variable MODELS__NLLB_DEMO__TARGET_LANG: The"),
     ],
     ids=[
         "alias in the file",
@@ -335,6 +335,27 @@ def test_a_models_name_keeps_its_spelling_in_a_variable(tmp_path: Path) -> None:
     assert settings.models["NLLB-600M"].beam_size == 3
     assert str(settings.models["Other-1.3B"].path) == "/o"
     assert settings.aliases == {"Best": "Other-1.3B"}
+
+
+@pytest.mark.parametrize("name", ["nllb-1.3B", "NLLB_1_3B", "nllb_1.3b"])
+def test_a_variable_may_mean_a_name_that_it_cannot_spell(tmp_path: Path, name: str) -> None:
+    """A shell and Lambda take letters, digits and underscores in a variable's name."""
+    toml = '[models."nllb-1.3B"]\npath = "/m"\n[aliases]\n"gpt-4.1" = "nllb-1.3B"'
+
+    settings = _load(tmp_path, toml, {f"MODELS__{name}__BEAM_SIZE": "5", "ALIASES__GPT_4_1": "other"}).settings
+
+    assert settings.models.keys() == {"nllb-1.3B"}
+    assert (settings.models["nllb-1.3B"].beam_size, str(settings.models["nllb-1.3B"].path)) == (5, "/m")
+    assert settings.aliases == {"gpt-4.1": "other"}
+
+
+def test_a_variable_that_may_mean_two_models_is_refused(tmp_path: Path) -> None:
+    """The exact name means one of them all the same."""
+    toml = '[models.a-b]\npath = "/1"\n[models."a.b"]\npath = "/2"'
+
+    assert _load(tmp_path, toml, {"MODELS__a.b__BEAM_SIZE": "5"}).settings.models["a.b"].beam_size == 5
+    with pytest.raises(SettingsError, match=r"environment variable MODELS__A_B__BEAM_SIZE: .*'a-b' or 'a\.b'"):
+        _load(tmp_path, toml, {"MODELS__A_B__BEAM_SIZE": "5"})
 
 
 @pytest.mark.parametrize(
