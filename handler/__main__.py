@@ -88,7 +88,7 @@ def _serve(loaded: LoadedSettings, *, example: bool) -> int:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     # Before the models are loaded: a port that is taken should be heard of at once.
     with _listen(settings.server_host, settings.server_port) as listening:
-        app = compose(settings)
+        app = compose(loaded)
         config = uvicorn.Config(
             app,
             http=EnvelopeProtocol,

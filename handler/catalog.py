@@ -16,9 +16,11 @@ from handler.settings import (
     ComputeType,
     Device,
     Family,
+    KeyPath,
     Load,
     ModelSettings,
     Settings,
+    meant_name,
     own_or_common,
 )
 
@@ -95,16 +97,16 @@ def build_catalog(settings: Settings) -> Catalog:
     names = ", ".join(models)
     for alias, target in settings.aliases.items():
         if alias in models:
-            message = f"aliases.{alias}: {shorten(alias)} is the name of a model"
-            raise SettingsError(message)
+            message = f"{shorten(alias)} is the name of a model"
+            raise SettingsError(message, key=("aliases", alias))
         if target not in models:
-            message = f"aliases.{alias}: there is no model {shorten(target)}; models: {names}"
-            raise SettingsError(message)
+            message = f"there is no model {shorten(target)}; models: {names}"
+            raise SettingsError(message, key=("aliases", alias))
     default = settings.default_model or next(iter(models))
     default = settings.aliases.get(default, default)
     if default not in models:
-        message = f"default_model: there is no model {shorten(default)}; models: {names}"
-        raise SettingsError(message)
+        message = f"there is no model {shorten(default)}; models: {names}"
+        raise SettingsError(message, key=("default_model",))
     return Catalog(models, dict(settings.aliases), default)
 
 
@@ -112,24 +114,26 @@ def _tables(settings: Settings) -> dict[str, tuple[ModelSettings, ModelFolder]]:
     """Return each model's own settings and its folder: configured ones first, then those found in ``model_path``."""
     tables = settings.models
     wanted = not tables or "model_path" in settings.model_fields_set or any(t.path is None for t in tables.values())
-    baked = model_folder.baked_folders(_open(settings.model_path, "model_path", settings)) if wanted else {}
+    baked = model_folder.baked_folders(_open(settings.model_path, ("model_path",), settings)) if wanted else {}
     found: dict[str, tuple[ModelSettings, ModelFolder]] = {}
     for name, table in tables.items():
-        # A name that came from an environment variable may be in capitals.
-        same = next((known for known in baked if known.lower() == name.lower()), None)
         if table.path is not None:
-            found[name] = (table, _open(table.path, f"models.{name}.path", settings))
-        elif same is not None:
-            found[same] = (table, baked[same])
-        else:
-            message = f"models.{name}.path: a value is required; {settings.model_path} holds {', '.join(baked)}"
-            raise SettingsError(message)
+            found[name] = (table, _open(table.path, ("models", name, "path"), settings))
+            continue
+        same = meant_name(("models", name), baked)
+        if same is None:
+            message = f"a value is required; {settings.model_path} holds {', '.join(baked)}"
+            raise SettingsError(message, key=("models", name, "path"))
+        if same in found:
+            message = f"{shorten(same)} is configured already, by the same name in another spelling; use one of them"
+            raise SettingsError(message, key=("models", name))
+        found[same] = (table, baked[same])
     for name, folder in baked.items():
         found.setdefault(name, (ModelSettings(), folder))
     return found
 
 
-def _open(location: Path | str, key: str, settings: Settings) -> ModelFolder:
+def _open(location: Path | str, key: KeyPath, settings: Settings) -> ModelFolder:
     """Return the folder at ``location``, which the setting ``key`` names."""
     if isinstance(location, Path):
         return LocalFolder(location, key=key, verify=settings.verify)
@@ -139,10 +143,10 @@ def _open(location: Path | str, key: str, settings: Settings) -> ModelFolder:
 
 
 def _resolve(name: str, table: ModelSettings, folder: ModelFolder, settings: Settings) -> ModelSpec:
-    key = f"models.{name}"
+    key = ("models", name)
     if not folder.holds(model_folder.MODEL_FILE):
-        message = f"{key}.path: {folder} holds no {model_folder.MODEL_FILE}"
-        raise SettingsError(message)
+        message = f"{folder} holds no {model_folder.MODEL_FILE}"
+        raise SettingsError(message, key=(*key, "path"))
     manifest = folder.manifest()
     if manifest is not None:
         folder.check(manifest)
@@ -152,17 +156,17 @@ def _resolve(name: str, table: ModelSettings, folder: ModelFolder, settings: Set
     max_beam_size = manifest.max_beam_size if manifest else LARGEST_BEAM
     beam_size = own_or_common(table.beam_size, settings.beam_size)
     if beam_size > max_beam_size:
-        message = f"{key}.beam_size: {beam_size}, and the model's vocabulary allows at most {max_beam_size}"
-        raise SettingsError(message)
+        message = f"{beam_size}, and the model's vocabulary allows at most {max_beam_size}"
+        raise SettingsError(message, key=(*key, "beam_size"))
     inter_threads = own_or_common(table.inter_threads, settings.inter_threads)
     intra_threads = own_or_common(table.intra_threads, settings.intra_threads)
     if inter_threads * intra_threads > MOST_THREADS:
-        message = f"{key}.intra_threads: {inter_threads} times {intra_threads} threads; at most {MOST_THREADS}"
-        raise SettingsError(message)
+        message = f"{inter_threads} times {intra_threads} threads; at most {MOST_THREADS}"
+        raise SettingsError(message, key=(*key, "intra_threads"))
     load = own_or_common(table.load, settings.load)
     if table.unload_after_s and load != "lazy":
-        message = f'{key}.unload_after_s: {table.unload_after_s:g}, and only models with load = "lazy" are unloaded'
-        raise SettingsError(message)
+        message = f'{table.unload_after_s:g}, and only models with load = "lazy" are unloaded'
+        raise SettingsError(message, key=(*key, "unload_after_s"))
     return ModelSpec(
         id=name,
         folder=folder,
@@ -180,8 +184,8 @@ def _resolve(name: str, table: ModelSettings, folder: ModelFolder, settings: Set
         flash_attention=own_or_common(table.flash_attention, settings.flash_attention),
         inter_threads=inter_threads,
         intra_threads=intra_threads,
-        source_lang=_language(f"{key}.source_lang", own_or_common(table.source_lang, settings.source_lang), languages),
-        target_lang=_language(f"{key}.target_lang", own_or_common(table.target_lang, settings.target_lang), languages),
+        source_lang=_language((*key, "source_lang"), own_or_common(table.source_lang, settings.source_lang), languages),
+        target_lang=_language((*key, "target_lang"), own_or_common(table.target_lang, settings.target_lang), languages),
         beam_size=beam_size,
         length_penalty=own_or_common(table.length_penalty, settings.length_penalty),
         repetition_penalty=own_or_common(table.repetition_penalty, settings.repetition_penalty),
@@ -193,24 +197,24 @@ def _resolve(name: str, table: ModelSettings, folder: ModelFolder, settings: Set
     )
 
 
-def _family(key: str, folder: ModelFolder, table: ModelSettings, manifest: Manifest | None) -> Family:
+def _family(key: KeyPath, folder: ModelFolder, table: ModelSettings, manifest: Manifest | None) -> Family:
+    key = (*key, "model_type")
     family = manifest.family if manifest else table.model_type
     if family is None:
-        message = f'{key}.model_type: {folder} has no manifest.json, so set it to "nllb" or "t5"'
-        raise SettingsError(message)
+        message = f'{folder} has no manifest.json, so set it to "nllb" or "t5"'
+        raise SettingsError(message, key=key)
     if table.model_type not in {None, family}:
-        message = f"{key}.model_type: {table.model_type!r}, and the manifest says {family!r}"
-        raise SettingsError(message)
+        message = f"{table.model_type!r}, and the manifest says {family!r}"
+        raise SettingsError(message, key=key)
     return family
 
 
-def _language(key: str, language: _Language, deployed: tuple[str, ...]) -> _Language:
+def _language(key: KeyPath, language: _Language, deployed: tuple[str, ...]) -> _Language:
     """Check a configured language against those of the model; T5 has none."""
-    if language is None or not deployed or (language == AUTO and key.endswith("source_lang")):
+    if language is None or not deployed or (language == AUTO and key[-1] == "source_lang"):
         return language
     try:
         parse_language(language, deployed=deployed)
     except UnsupportedLanguageError as error:
-        message = f"{key}: {error}"
-        raise SettingsError(message) from None
+        raise SettingsError(str(error), key=key) from None
     return language

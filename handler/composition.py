@@ -14,6 +14,7 @@ from handler.loader import load_engine
 from handler.measurements import Measurements, Totals
 from handler.models import ModelManager
 from handler.settings import Settings
+from handler.settings_sources import LoadedSettings
 from handler.tasks import Sentence
 from handler.telemetry import ColdStart, process_age_ms, set_log_level
 
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 
 
 def compose(
-    settings: Settings,
+    loaded: LoadedSettings,
     *,
     wait: bool = False,
     warm_up: bool = True,
@@ -32,7 +33,7 @@ def compose(
     """Begin to load the startup models and return the application that serves them.
 
     Args:
-        settings: The merged settings.
+        loaded: The merged settings and where they come from.
         wait: Return only when the models are loaded, as a Lambda function's init must.
         warm_up: Let each model translate a word once it is loaded.
         one_at_a_time: There is never more than one request, so none is ever decoded with another.
@@ -43,8 +44,10 @@ def compose(
         ManifestError: A model folder is not what its manifest says.
         ModelLoadError: With ``wait``: a startup model failed to load.
     """
+    settings = loaded.settings
     set_log_level(settings.log_level)
-    catalog = build_catalog(settings)
+    with loaded.blaming_origins():
+        catalog = build_catalog(settings)
     if measurements is None:
         measurements = _host_measurements(settings)
     tracer_provider = None if settings.tracing == "off" else _tracer_provider()
@@ -55,7 +58,8 @@ def compose(
         on_batch=partial(_measure_batch, measurements),
     )
     models = ModelManager(catalog, loader=load, measurements=measurements)
-    check_devices(models)
+    with loaded.blaming_origins():
+        check_devices(models)
     if not wait:
         warn_of_absent_gpu(models)
     models.start()

@@ -44,8 +44,8 @@ def check_devices(models: Iterable[ModelSpec], *, machine: Machine = devices) ->
     for spec in models:
         trouble = _trouble(spec, machine)
         if trouble:
-            message = f"models.{spec.id}.{trouble}"
-            raise SettingsError(message)
+            key, reason = trouble
+            raise SettingsError(reason, key=("models", spec.id, key))
 
 
 def warn_of_absent_gpu(models: Iterable[ModelSpec]) -> None:
@@ -57,7 +57,7 @@ def warn_of_absent_gpu(models: Iterable[ModelSpec]) -> None:
             logger.warning("no GPU is used", extra={"reason": trouble, "models": left})
 
 
-def _trouble(spec: ModelSpec, machine: Machine) -> str | None:
+def _trouble(spec: ModelSpec, machine: Machine) -> tuple[str, str] | None:
     """Return the key that asks for what is not there, and why that is so."""
     asks = spec.device_indices != (0,) or spec.compute_type not in _LEFT_OPEN or spec.flash_attention
     if spec.device == "auto" and not asks:
@@ -65,38 +65,38 @@ def _trouble(spec: ModelSpec, machine: Machine) -> str | None:
         return None
     absent = machine.gpu_trouble()
     if spec.device == "cuda" and absent:
-        return f"device: 'cuda', and {absent}; allowed: auto, cpu"
+        return "device", f"'cuda', and {absent}; allowed: auto, cpu"
     if spec.device == "cpu" or absent:
         # Indices name GPUs; where the CPU stands in for them they are nothing to it.
         beyond = next((index for index in spec.device_indices if index and spec.device == "cpu"), None)
         if beyond is not None:
-            return f"device_indices: {beyond}, and the CPU has 0 alone"
+            return "device_indices", f"{beyond}, and the CPU has 0 alone"
         return _compute_type_trouble(spec, "cpu", machine) or _flash_attention_trouble(spec, "cpu", machine)
     count = machine.gpu_count()
     beyond = next((index for index in spec.device_indices if index >= count), None)
     if beyond is not None:
-        return f"device_indices: {beyond}, and the last GPU is {count - 1}"
+        return "device_indices", f"{beyond}, and the last GPU is {count - 1}"
     return _compute_type_trouble(spec, "cuda", machine) or _flash_attention_trouble(spec, "cuda", machine)
 
 
-def _compute_type_trouble(spec: ModelSpec, device: str, machine: Machine) -> str | None:
+def _compute_type_trouble(spec: ModelSpec, device: str, machine: Machine) -> tuple[str, str] | None:
     supported = machine.supported_compute_types(device, _index(spec, device)) | _LEFT_OPEN
     if spec.compute_type in supported:
         return None
     what = "GPU" if device == "cuda" else "CPU"
     allowed = ", ".join(sorted(supported))
-    return f"compute_type: {spec.compute_type!r}, which the {what} does not compute efficiently; allowed: {allowed}"
+    return "compute_type", f"{spec.compute_type!r}, which the {what} does not compute efficiently; allowed: {allowed}"
 
 
-def _flash_attention_trouble(spec: ModelSpec, device: str, machine: Machine) -> str | None:
+def _flash_attention_trouble(spec: ModelSpec, device: str, machine: Machine) -> tuple[str, str] | None:
     if not spec.flash_attention:
         return None
     if spec.family == "t5":
         # It would decode without, and say nothing (CTranslate2, src/layers/flash_attention.cc).
-        return "flash_attention: true, and CTranslate2 has it without T5's position bias; allowed: false"
+        return "flash_attention", "true, and CTranslate2 has it without T5's position bias; allowed: false"
     # Python is not told the compute capability; bfloat16 begins with the same one (src/types.cc, src/models/model.cc).
     if device == "cpu" or "bfloat16" not in machine.supported_compute_types(device, _index(spec, device)):
-        return "flash_attention: true, which takes a GPU of compute capability 8.0 or newer; allowed here: false"
+        return "flash_attention", "true, which takes a GPU of compute capability 8.0 or newer; allowed here: false"
     return None
 
 

@@ -61,6 +61,12 @@ class HandlerError(Exception):
 class SettingsError(HandlerError):
     """A setting is unknown, malformed or points at something that is not there."""
 
+    def __init__(self, reason: str, *, key: tuple[str, ...] = ()) -> None:
+        """Blame the setting at ``key``, where the values alone do not tell who set it."""
+        super().__init__(f"{'.'.join(key)}: {reason}" if key else reason)
+        self.key = key
+        self.reason = reason
+
 
 class ManifestError(HandlerError):
     """A model folder is incomplete or does not match its manifest."""

@@ -9,6 +9,8 @@ _POLITE = frozenset((
     "please could you", "would you", "would you please", "i want you to", "i need you to", "i would like you to",
 ))  # fmt: skip
 _SMALL_TALK = frozenset("please for me us now thanks thank you and".split()) | QUALIFIERS
+_RULES = frozenset("guidelines instructions requirements rules".split())
+"""Words of a heading that what follows is no text to translate."""
 _REMARKS = frozenset(
     (
         "additional comment comments commentary else explain explanation explanations extra format formatting keep "
@@ -33,6 +35,21 @@ def order_starts(head: Head) -> Iterator[int]:
             return
         if about and (words[at - 1] in BREAKS or words[at - 1] in STOPS) and words[at] not in BREAKS:
             yield at
+
+
+def order_starts_after_persona(head: Head) -> list[int]:
+    """Return where an order may begin that follows "You are a translator who ...": at once, or after its rules."""
+    words = head.words
+    starts = [
+        at for at, word in enumerate(words) if word not in BREAKS and BREAKS.issuperset(words[max(0, at - 2) : at])
+    ]
+    return starts if opens_with_rules(head) else starts[:1]
+
+
+def opens_with_rules(head: Head) -> bool:
+    """Tell whether a heading announces more instructions: "## Translation Rules"."""
+    line = head.text.lstrip().partition("\n")[0].lower()
+    return line.startswith("#") and not _RULES.isdisjoint(line.split())
 
 
 def read_order(  # noqa: C901, PLR0912 - one branch for each kind of word

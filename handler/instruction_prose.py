@@ -18,6 +18,36 @@ _CODES_THAT_ARE_WORDS = frozenset("am as be he hi id in is it ha my no om or so 
 _PAIR_MARKS = (PREPOSITIONS - {"from", "in"}) | {"-", "\u2013"}
 
 
+_PERSONA = re.compile(r"\s*(?:you are|you['\u2019]re|act as) an?\s", re.IGNORECASE)
+_BLANK_LINE = re.compile(r"(?>\r\n?|\n)[^\S\r\n]*(?:\r\n?|\n)")
+_PERSONS = frozenset(
+    (
+        "ai api assistant bot chatbot engine expert interpreter linguist machine model professional program service "
+        "specialist system tool translator"
+    ).split()
+)
+"""Whom a prompt makes of a model, so that "You are a friend who translates ..." is a letter."""
+_SOMEBODY_ELSES = frozenset("i i'm i'd i'll i've me my we we're our ! ?".split())
+"""Words and marks of somebody who writes to a person."""
+
+
+def read_persona(text: str) -> tuple[str | None, str, int] | None:
+    """Return the languages of "You are a translator who ..." at the start, and where its paragraph ends.
+
+    A blank line must follow, and the first sentence be about translating: a paragraph is much to take for no text.
+    """
+    blank = _BLANK_LINE.search(text, len(text) - len(text.lstrip()))
+    if blank is None or not _PERSONA.match(text):
+        return None
+    head = Head(text[: blank.start()])
+    first, stop = next(_sentences(head.words))
+    sentence = head.words[first:stop]
+    if _SOMEBODY_ELSES.intersection(head.words) or not _PERSONS.intersection(sentence):
+        return None
+    found = find_pair(head.text) if any(word.startswith("translat") for word in sentence) else None
+    return None if found is None else (*found, blank.start())
+
+
 def find_pair(text: str) -> tuple[str | None, str] | None:
     """Return the source, if named, and the target that all sentences of a message agree on."""
     head = Head(text)

@@ -6,6 +6,10 @@ following text", "this sentence"), so "Translate to the best of your ability." s
 holds decides the rest: a known language is used; an unknown one is an error where it looks like a language ("Klingon",
 "Old English", "xx-YY", or any single word right before a colon); anything else makes the message plain text.
 
+A user message may also start with a paragraph that makes a translator of the model ("You are a professional French
+native translator ..."), where clients have no system message. Such a paragraph could be the start of a letter, so its
+form is narrow and a blank line must follow.
+
 A system message is prose, so its sentences are searched. Contradicting ones ("translate French to English, otherwise to
 French") name no language.
 
@@ -17,8 +21,8 @@ from collections.abc import Collection
 from dataclasses import dataclass
 
 from handler.instruction_head import Head
-from handler.instruction_order import order_starts, read_order
-from handler.instruction_prose import find_pair
+from handler.instruction_order import opens_with_rules, order_starts, order_starts_after_persona, read_order
+from handler.instruction_prose import find_pair, read_persona
 from handler.languages import language_candidates, parse_language
 
 _HEAD_CHARS = 1200
@@ -72,7 +76,7 @@ def parse_user_instruction(text: str, *, deployed: Collection[str] | None = None
             source, target = role[0] or source, role[1]
         begin, end = _inside_labels(text, begin, source, target)
         return Instruction(_code(source, deployed), _code(target, deployed), text[begin:end])
-    return None
+    return _parse_persona(text, deployed)
 
 
 def parse_system_instruction(text: str, *, deployed: Collection[str] | None = None) -> Instruction | None:
@@ -89,6 +93,27 @@ def parse_system_instruction(text: str, *, deployed: Collection[str] | None = No
     if found is None:
         return None
     return Instruction(_code(found[0], deployed), _code(found[1], deployed), None)
+
+
+def _parse_persona(text: str, deployed: Collection[str] | None) -> Instruction | None:
+    """Read a paragraph that makes a translator of the model, and the order that may follow it."""
+    persona = read_persona(text[:_HEAD_CHARS])
+    if persona is None:
+        return None
+    source, target, end = persona
+    head = Head(text[end : end + _HEAD_CHARS])
+    order = next(filter(None, (read_order(head, start) for start in order_starts_after_persona(head))), None)
+    if order is not None:
+        ordered_source, ordered_target, length = order
+        if ordered_target and set(language_candidates(target)).isdisjoint(language_candidates(ordered_target)):
+            source = None  # it belongs to the other pair
+        source, target, end = ordered_source or source, ordered_target or target, end + length
+    elif opens_with_rules(head):
+        return None
+    begin = _text_start(text, end)
+    if not text[begin:].strip():
+        return None
+    return Instruction(_code(source, deployed), _code(target, deployed), text[begin:])
 
 
 def _text_start(text: str, at: int) -> int:

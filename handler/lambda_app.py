@@ -43,10 +43,10 @@ def _embedded_metrics(settings: Settings) -> "EmbeddedMetrics | None":
 
 
 try:
-    _settings = load_settings().settings
-    _embedded = _embedded_metrics(_settings)
+    _loaded = load_settings()
+    _embedded = _embedded_metrics(_loaded.settings)
     app = compose(
-        _settings,
+        _loaded,
         wait=True,
         one_at_a_time=True,
         measurements=Measurements(_embedded),

@@ -5,7 +5,7 @@ from handler.errors import ManifestError, SettingsError
 from handler.settings_sources import load_settings
 
 try:
-    app = compose(load_settings().settings)
+    app = compose(load_settings())
 except (SettingsError, ManifestError) as error:
     # One line, no traceback: this is the operator's mistake to read and mend.
     message = f"error: {error}"

@@ -8,7 +8,7 @@ from typing import Protocol
 
 from handler.errors import ManifestError, SettingsError, shorten
 from handler.manifest import Manifest, check_files, read_manifest
-from handler.settings import Family, Verify
+from handler.settings import Family, KeyPath, Verify
 
 MODEL_FILE = "model.bin"
 CONFIG_FILE = "config.json"
@@ -70,7 +70,7 @@ class LocalFolder:
 
     remote = False
 
-    def __init__(self, path: Path, *, key: str, verify: Verify) -> None:
+    def __init__(self, path: Path, *, key: KeyPath, verify: Verify) -> None:
         """Name the folder.
 
         Args:
@@ -95,8 +95,8 @@ class LocalFolder:
         try:
             return path.read_bytes()
         except OSError as error:
-            message = f"{self._key}: {path}: {error.strerror}"
-            raise SettingsError(message) from None
+            message = f"{path}: {error.strerror}"
+            raise SettingsError(message, key=self._key) from None
 
     def manifest(self) -> Manifest | None:
         """Return what the bake wrote, or nothing for a folder that was not baked."""
@@ -107,8 +107,8 @@ class LocalFolder:
         try:
             paths = sorted(self.path.iterdir())
         except OSError as error:
-            message = f"{self._key}: {shorten(str(self))} is not a folder that can be read: {error.strerror}"
-            raise SettingsError(message) from None
+            message = f"{shorten(str(self))} is not a folder that can be read: {error.strerror}"
+            raise SettingsError(message, key=self._key) from None
         return [LocalFolder(path, key=self._key, verify=self._verify) for path in paths]
 
     def check(self, manifest: Manifest) -> None:
@@ -128,7 +128,7 @@ class LocalFolder:
         """Do nothing: the files are here."""
 
 
-def is_file(path: Path, key: str) -> bool:
+def is_file(path: Path, key: KeyPath) -> bool:
     """Tell whether ``path`` is a file.
 
     Raises:
@@ -137,8 +137,8 @@ def is_file(path: Path, key: str) -> bool:
     try:
         return path.is_file()
     except OSError as error:
-        message = f"{key}: {shorten(str(path))}: {error.strerror}"
-        raise SettingsError(message) from None
+        message = f"{shorten(str(path))}: {error.strerror}"
+        raise SettingsError(message, key=key) from None
 
 
 def baked_folders(root: ModelFolder) -> dict[str, ModelFolder]:
@@ -148,7 +148,7 @@ def baked_folders(root: ModelFolder) -> dict[str, ModelFolder]:
         SettingsError: ``root`` is no folder, or holds no models, or one without a manifest, or two of one id.
         ManifestError: A manifest cannot be read.
     """
-    key = "model_path"
+    key = ("model_path",)
     found: dict[str, ModelFolder] = {}
     for folder in [root] if root.holds(MODEL_FILE) else root.folders():
         if not folder.holds(MODEL_FILE):
@@ -156,22 +156,22 @@ def baked_folders(root: ModelFolder) -> dict[str, ModelFolder]:
         manifest = folder.manifest()
         if manifest is None:
             message = (
-                f"{key}: {folder} has no manifest.json; bake it, or name it in config.toml with "
+                f"{folder} has no manifest.json; bake it, or name it in config.toml with "
                 '[models.NAME] path, model_type = "nllb" | "t5"'
             )
-            raise SettingsError(message)
+            raise SettingsError(message, key=key)
         if manifest.id in found:
-            message = f"{key}: {folder} and {found[manifest.id]} both hold the model {shorten(manifest.id)}"
-            raise SettingsError(message)
+            message = f"{folder} and {found[manifest.id]} both hold the model {shorten(manifest.id)}"
+            raise SettingsError(message, key=key)
         found[manifest.id] = folder
     if not found:
-        message = f"{key}: {root} holds no {MODEL_FILE}, and neither do its folders"
-        raise SettingsError(message)
+        message = f"{root} holds no {MODEL_FILE}, and neither do its folders"
+        raise SettingsError(message, key=key)
     return found
 
 
 def tokenizer_file(
-    key: str, folder: ModelFolder, given: Path | None, manifest: Manifest | None, family: Family
+    key: KeyPath, folder: ModelFolder, given: Path | None, manifest: Manifest | None, family: Family
 ) -> Path:
     """Return the SentencePiece model: the file or folder that was ``given``, else the one beside the model.
 
@@ -179,7 +179,7 @@ def tokenizer_file(
         SettingsError: It is not there.
         ManifestError: The manifest names one that is not there.
     """
-    key = f"{key}.tokenizer_path"
+    key = (*key, "tokenizer_path")
     names = (manifest.tokenizer,) if manifest and given is None else TOKENIZER_NAMES[family]
     if given is None:
         found = next((folder.path / name for name in names if folder.holds(name)), None)
@@ -188,15 +188,17 @@ def tokenizer_file(
     elif given.is_dir():
         found = next((given / name for name in names if is_file(given / name, key)), None)
     else:
-        message = f"{key}: there is no file or folder {given}"
-        raise SettingsError(message)
+        message = f"there is no file or folder {given}"
+        raise SettingsError(message, key=key)
     if found is None:
-        message = f"{key}: {given or folder} holds no {' or '.join(names)}"
-        raise (ManifestError if manifest else SettingsError)(message)
+        message = f"{given or folder} holds no {' or '.join(names)}"
+        if manifest and given is None:
+            raise ManifestError(message)
+        raise SettingsError(message, key=key)
     return found
 
 
-def languages(key: str, folder: ModelFolder, manifest: Manifest | None, family: Family) -> tuple[str, ...]:
+def languages(key: KeyPath, folder: ModelFolder, manifest: Manifest | None, family: Family) -> tuple[str, ...]:
     """Return the language codes of an NLLB model: the manifest's, else those among its vocabulary.
 
     Raises:
@@ -208,8 +210,8 @@ def languages(key: str, folder: ModelFolder, manifest: Manifest | None, family: 
         return manifest.languages
     codes = language_codes(_vocabulary(key, folder))
     if not codes:
-        message = f"{key}.model_type: {folder}/{VOCABULARY_FILE} holds no language code, so this is not an NLLB model"
-        raise SettingsError(message)
+        message = f"{folder}/{VOCABULARY_FILE} holds no language code, so this is not an NLLB model"
+        raise SettingsError(message, key=(*key, "model_type"))
     return codes
 
 
@@ -235,13 +237,13 @@ def parse_vocabulary(text: bytes) -> list[str]:
     return tokens
 
 
-def _vocabulary(key: str, folder: ModelFolder) -> Sequence[str]:
+def _vocabulary(key: KeyPath, folder: ModelFolder) -> Sequence[str]:
     text = folder.read(VOCABULARY_FILE)
     try:
         return parse_vocabulary(text)
     except ValueError as error:
-        message = f"{key}.path: {folder}/{VOCABULARY_FILE}: {error}"
-        raise SettingsError(message) from None
+        message = f"{folder}/{VOCABULARY_FILE}: {error}"
+        raise SettingsError(message, key=(*key, "path")) from None
 
 
 def revision(folder: ModelFolder, manifest: Manifest | None) -> str:

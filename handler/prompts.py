@@ -134,16 +134,29 @@ def parse_suffix(suffix: str) -> Named | None:
     """Read what stands behind the colon of a model's name: ``fra_Latn``, ``eng_Latn-fra_Latn``, ``en-fr``.
 
     ``en-fr`` could be the English of France; it is a pair, unless the second half is a region by capitals (``fr-CA``)
-    or by what it changes (``zh-tw``).
+    or by what it changes (``zh-tw``). What can be read in two ways, or in none (``en-fr-de``), names nothing.
     """
-    whole = lookup_language(suffix)
-    for index, character in enumerate(suffix):
-        source, target = suffix[:index], suffix[index + 1 :]
-        if character == "-" and (lookup_language(source) or _is_auto(source)) and lookup_language(target):
-            is_region = len(target) == _REGION_LENGTH and (target.isupper() or whole != lookup_language(source))
-            if not (whole and is_region):
-                return Named(source, target, "model", "model")
-    return Named(None, suffix, target_param="model") if whole else None
+    if _is_tag(suffix, suffix):
+        return Named(None, suffix, target_param="model")
+    pairs = [
+        Named(source, target, "model", "model")
+        for index, character in enumerate(suffix)
+        if character == "-"
+        and (_is_tag(source := suffix[:index], suffix) or _is_auto(source))
+        and _is_tag(target := suffix[index + 1 :], suffix)
+    ]
+    return pairs[0] if len(pairs) == 1 else None
+
+
+def _is_tag(tag: str, suffix: str) -> bool:
+    """Whether ``tag``, a part of ``suffix``, names one language, and not possibly two, as ``fr-de`` does."""
+    language = lookup_language(tag)
+    rest, dash, region = tag.rpartition("-")
+    if language is None or not dash or len(region) != _REGION_LENGTH or rest.lower() == region.lower():
+        return language is not None
+    # Capitals mean nothing where there is nothing else.
+    by_capitals = region.isupper() and not suffix.isupper()
+    return by_capitals or lookup_language(rest) != language or lookup_language(region) is None
 
 
 def user_text(message: Message) -> str:

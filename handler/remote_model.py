@@ -25,7 +25,7 @@ from handler.model_folder import CONFIG_FILE, MODEL_FILE, TOKENIZER_NAMES, VOCAB
 from handler.partial_file import alone, writing
 from handler.remote_object import RemoteFile
 from handler.s3 import Listing, S3Folder
-from handler.settings import Verify
+from handler.settings import KeyPath, Verify
 from handler.sizes import format_size
 from handler.telemetry import logger
 
@@ -45,7 +45,7 @@ class RemoteFolder:
 
     remote = True
 
-    def __init__(self, url: str, cache: Path, *, key: str, verify: Verify) -> None:
+    def __init__(self, url: str, cache: Path, *, key: KeyPath, verify: Verify) -> None:
         """Name the folder; nobody is asked yet.
 
         Args:
@@ -64,8 +64,8 @@ class RemoteFolder:
         self._verify = verify
         self._claimed: int | None = None
         if "AWS_LAMBDA_FUNCTION_NAME" in os.environ:
-            message = f"{key}: {url}: a Lambda function downloads no models; bake them into its image (MODEL_SOURCE)"
-            raise SettingsError(message)
+            message = f"{url}: a Lambda function downloads no models; bake them into its image (MODEL_SOURCE)"
+            raise SettingsError(message, key=key)
         with self._refusals():
             self._remote = S3Folder(url)
 
@@ -88,8 +88,8 @@ class RemoteFolder:
     def folders(self) -> Sequence[ModelFolder]:
         """Return the folders in it, by name; they may hold anything."""
         if not self._listing.files and not self._listing.folders:
-            message = f"{self._key}: {self}: nothing stands below this prefix; check its name, or upload the model"
-            raise SettingsError(message)
+            message = f"{self}: nothing stands below this prefix; check its name, or upload the model"
+            raise SettingsError(message, key=self._key)
         return [
             RemoteFolder(f"{self}/{name}", self._cache, key=self._key, verify=self._verify)
             for name in self._listing.folders
@@ -225,8 +225,7 @@ class RemoteFolder:
         try:
             yield
         except DownloadError as error:
-            message = f"{self._key}: {error}"
-            raise SettingsError(message) from None
+            raise SettingsError(str(error), key=self._key) from None
 
     @contextmanager
     def _advice(self) -> Iterator[None]:

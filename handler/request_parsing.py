@@ -1,12 +1,13 @@
 """Bytes of a body to a valid request, or the one error that says what is wrong with them."""
 
+from collections.abc import Sequence
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import from_json
 
 from handler.errors import InvalidRequestError, UnsupportedMediaTypeError, UnsupportedValueError, shorten
-from handler.schemas import UNION_TAGS, ChatCompletionRequest
+from handler.schemas import UNION_TAGS, ChatCompletionRequest, Message
 
 RequestT = TypeVar("RequestT", bound=BaseModel)
 
@@ -71,6 +72,7 @@ def check_supported(request: ChatCompletionRequest) -> None:
         InvalidRequestError: A combination of fields is contradictory.
         UnsupportedValueError: A field asks for something this server does not do.
     """
+    _check_parts(request.messages)
     if request.stream_options is not None and not request.stream:
         message = "'stream_options' is allowed only with 'stream': true."
         raise InvalidRequestError(message, param="stream_options")
@@ -95,6 +97,18 @@ def check_supported(request: ChatCompletionRequest) -> None:
     if request.modalities is not None and request.modalities != ["text"]:
         message = "'modalities' may be [\"text\"] only."
         raise UnsupportedValueError(message, param="modalities")
+
+
+def _check_parts(messages: Sequence[Message]) -> None:
+    """Refuse parts that only the assistant's messages have, and that would be lost where text is read."""
+    for number, given in enumerate(messages):
+        if given.role == "assistant" or not isinstance(given.content, list):
+            continue
+        for index, part in enumerate(given.content):
+            if part.type != "text":
+                param = f"messages[{number}].content[{index}].type"
+                message = f"'{param}' is {part.type!r}, which only messages of the assistant have; use 'text'."
+                raise InvalidRequestError(message, param=param)
 
 
 def _invalid(error: ValidationError) -> InvalidRequestError:

@@ -116,13 +116,77 @@ class StreamOptions(_Request):
     include_obfuscation: bool | None = None
 
 
+class VoiceId(_Request):
+    """A voice of the client's own."""
+
+    id: str
+
+
+Voice = Annotated[Annotated[str, Tag(_STRING)] | Annotated[VoiceId, Tag(_OBJECT)], _StringOrObject]
+
+
+class Audio(_Request):
+    """How an answer would sound."""
+
+    format: Literal["wav", "aac", "mp3", "flac", "opus", "pcm16"]
+    voice: Voice
+
+
+class TextPart(_Request):
+    """A part of a predicted answer."""
+
+    type: Literal["text"]
+    text: str
+
+
+TextParts = Annotated[list[TextPart], Field(fail_fast=True)]
+
+
+class Prediction(_Request):
+    """What the client expects the answer to be; it is translated all the same."""
+
+    type: Literal["content"]
+    content: Annotated[Annotated[str, Tag(_STRING)] | Annotated[TextParts, Tag(_LIST)], _StringOrList]
+
+
+class ApproximateLocation(_Request):
+    """Where the client's user is."""
+
+    city: str | None = None
+    country: str | None = None
+    region: str | None = None
+    timezone: str | None = None
+
+
+class UserLocation(_Request):
+    """A location, named by its type."""
+
+    type: Literal["approximate"]
+    approximate: ApproximateLocation
+
+
+class WebSearchOptions(_Request):
+    """Options of a search that no translation model will make."""
+
+    search_context_size: Literal["low", "medium", "high"] | None = None
+    user_location: UserLocation | None = None
+
+
 class FunctionDefinition(_Request):
     """A function that no translation model will call."""
 
-    name: str
+    name: Annotated[str, Field(pattern=r"^[a-zA-Z0-9_-]{1,64}$")]
     description: str | None = None
     parameters: JsonObject | None = None
     strict: bool | None = None
+
+
+class CustomTool(_Request):
+    """A tool with free text for input, that no translation model will call either."""
+
+    name: str
+    description: str | None = None
+    format: JsonObject | None = None
 
 
 class Tool(_Request):
@@ -132,7 +196,7 @@ class Tool(_Request):
 
     type: Literal["function", "custom"]
     function: FunctionDefinition | None = None
-    custom: JsonObject | None = None
+    custom: CustomTool | None = None
 
     @model_validator(mode="after")
     def _has_what_its_type_says(self) -> Self:
@@ -181,10 +245,10 @@ class ChatCompletionRequest(_Request):
     messages: Annotated[list[Message], Field(min_length=1, fail_fast=True)]
     model: str | None = None
     """Id or alias, a suffix ``:eng_Latn-fra_Latn`` or ``:fra_Latn`` if wanted; absent for the default model."""
-    audio: JsonObject | None = None
+    audio: Audio | None = None
     frequency_penalty: Penalty | None = None
     function_call: ToolChoice | None = None
-    functions: Annotated[list[JsonObject], Field(fail_fast=True)] | None = None
+    functions: Annotated[list[FunctionDefinition], Field(fail_fast=True)] | None = None
     logit_bias: Annotated[dict[str, Bias], _at_most(1024), _told_at_most(1024)] | None = None
     logprobs: bool | None = None
     max_completion_tokens: PositiveCount | None = None
@@ -193,12 +257,13 @@ class ChatCompletionRequest(_Request):
     modalities: Annotated[list[Literal["text", "audio"]], Field(fail_fast=True)] | None = None
     n: PositiveCount | None = None
     parallel_tool_calls: bool | None = None
-    prediction: JsonObject | None = None
+    prediction: Prediction | None = None
     presence_penalty: Penalty | None = None
     prompt_cache_key: str | None = None
+    prompt_cache_retention: Literal["in_memory", "in-memory", "24h"] | None = None
     reasoning_effort: Literal["none", "minimal", "low", "medium", "high", "xhigh", "max"] | None = None
     response_format: ResponseFormat | None = None
-    safety_identifier: str | None = None
+    safety_identifier: Annotated[str, Field(max_length=128)] | None = None
     seed: Int64 | None = None
     service_tier: Literal["auto", "default", "flex", "scale", "priority", "fast"] | None = None
     stop: Stop | None = None
@@ -212,7 +277,7 @@ class ChatCompletionRequest(_Request):
     top_p: Annotated[Fraction, Field(ge=0, le=1)] | None = None
     user: str | None = None
     verbosity: Literal["low", "medium", "high"] | None = None
-    web_search_options: JsonObject | None = None
+    web_search_options: WebSearchOptions | None = None
 
     source_lang: str | None = None
     """FLORES-200 code, ISO or BCP-47 tag, English name, or ``auto``."""

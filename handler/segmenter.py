@@ -9,7 +9,7 @@ Lines are independent: a sentence that was wrapped over several lines is transla
 import re
 import unicodedata
 from collections.abc import Callable, Iterator
-from itertools import accumulate, groupby
+from itertools import accumulate, groupby, pairwise
 from operator import itemgetter
 from typing import NamedTuple
 
@@ -59,18 +59,38 @@ _STAND_INS: dict[int, str] = {
 _FENCE = re.compile(r" {0,3}(?P<run>`{3,}(?=[^`]*$)|~{3,})")
 """Opening line of a code block: https://spec.commonmark.org/0.31.2/#fenced-code-blocks."""
 
+_ROMAN = r"(?=[IVX]{2})X{0,3}(?:IX|IV|V?I{0,3})"
+"""II to XXXIX without V and X: alone, a capital may be an initial."""
+
+_BULLETS = (
+    r"-+*\u00b7\u2013\u2014\u2022\u2023\u2043\u2192\u2219\u25a0\u25a1\u25aa\u25ab\u25c6\u25c7\u25cb\u25cf\u25e6"
+    r"\u2605\u2610\u2611\u2705\u2713\u2714\u27a2\u27a4\u30fb\u2460-\u2473"
+)
+"""Bullets, dashes, arrows, stars, boxes, ticks and numbers in circles, for a character class."""
+
 _MARKS = re.compile(
-    r"""\A\s*+(?:(?:
+    rf"""\A\s*+(?:(?:
         >                                          # quote
-        | \#{1,6}(?=\s)                            # heading
-        | [-+*\u2022\u2023\u25aa\u25cf\u25e6\u2043\u2013\u2014](?=\s)  # bullet or dash
-        | \(?(?:\d{1,3}|[^\W\d_])\)(?=\s)          # a) or (1)
-        | \d{1,3}\.(?=\s)                          # 1.
-        | \[[ xX]\](?=\s)                          # task
+        | \#{{1,6}}(?=\s)                          # heading
+        | [{_BULLETS}]\ufe0f?(?=\s)
+        | \(?(?:\d{{1,3}}|[^\W\d_])\)(?=\s)        # a) or (1)
+        | \d{{1,3}}(?:\.\d{{1,2}}){{0,4}}\.(?=\s)  # 1. or 1.2.
+        # 1.2 before a capital or a letter that has none: "3.5 million", "12.30" and "1.500" are numbers
+        | \d{{1,2}}(?:\.(?:[1-9]|1\d)){{1,4}}
+          (?=\s++["'(\[*\u00a1\u00ab\u00bf\u201c-\u201e]?+[^\W\d_a-z\u00df-\u00f6\u00f8-\u00ff\u03ac-\u03ce\u0430-\u045f])
+        | (?:{_ROMAN}\.|\(?{_ROMAN}\))(?=\s++\S)   # II. or (IV), with something to count
+        | \[(?:[ xX]|\d{{1,3}})\](?=\s)            # task or [1]
     )\s*+)*+""",
     re.VERBOSE,
 )
 """Indentation, quote, heading and list marks at the start of a line, in any order and depth."""
+
+_LABEL = re.compile(rf"\s*+([A-Z]|{_ROMAN})\.\s++(?=\S)")
+"""A capital or a Roman number at the start of a line, as of a list."""
+
+_ROMANS = [tens + ones for tens in ("", "X", "XX", "XXX") for ones in ("", *"I II III IV V VI VII VIII IX".split())][1:]
+_AFTER = {*pairwise("ABCDEFGHIJKLMNOPQRSTUVWXYZ"), *pairwise(_ROMANS)}
+"""Labels that follow each other in a list."""
 
 _CLAUSE_END = re.compile(
     r"""[.!?;:,\u2013\u2014\u2026\u037e\u0387\u055d\u0589\u060c\u061b\u061f\u06d4\u0964\u0965\u104a\u104b\u1363-\u1368]
@@ -133,7 +153,9 @@ def cut(sentence: str, fits: Callable[[str], bool]) -> list[Segment]:
 def _pieces(text: str, rules: str) -> Iterator[Segment]:
     """Yield sentences and gaps in order, neighbouring gaps apart."""
     fence = ""
-    for line in text.splitlines(keepends=True):
+    lines = text.splitlines(keepends=True)
+    listed = _listed(lines)
+    for number, line in enumerate(lines):
         if fence:
             yield Segment(line, translate=False)
             closing = line.strip()
@@ -145,7 +167,7 @@ def _pieces(text: str, rules: str) -> Iterator[Segment]:
         elif not _has_letter(line):
             yield Segment(line, translate=False)
         else:
-            start = len(line) - len(_MARKS.sub("", line, count=1))
+            start = len(line) - len((_LABEL if number in listed else _MARKS).sub("", line, count=1))
             yield Segment(line[:start], translate=False)
             end = max(start, len(line.rstrip()))
             for cell_end in _cell_ends(line, start, end):
@@ -155,6 +177,22 @@ def _pieces(text: str, rules: str) -> Iterator[Segment]:
                 yield Segment(line[cell_end : cell_end + 1] if cell_end < end else "", translate=False)
                 start = cell_end + 1
             yield Segment(line[end:], translate=False)
+
+
+def _listed(lines: list[str]) -> set[int]:
+    """Return the numbers of the lines that are items A., B., C. or I., II., III. of a list.
+
+    "A. Smith" is somebody, unless the next line of that form begins with "B.": a capital alone proves no list.
+    """
+    labels = [(number, match[1]) for number, line in enumerate(lines) if (match := _LABEL.match(line))]
+    listed: set[int] = set()
+    before = ""
+    for (number, label), (_, following) in pairwise([*labels, (len(lines), "")]):
+        begins = (label, following) in {("A", "B"), ("I", "II")}
+        before = label if begins or (before, label) in _AFTER else ""
+        if before:
+            listed.add(number)
+    return listed
 
 
 def _cell_ends(line: str, start: int, end: int) -> Iterator[int]:

@@ -6,6 +6,7 @@ Built once by the composition root and passed down; nothing else reads the envir
 import json
 import os
 import re
+from collections.abc import Collection
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar, get_args, get_origin
 
@@ -23,6 +24,7 @@ from pydantic import (
 from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 
 from handler.cpus import MOST_THREADS
+from handler.errors import SettingsError, shorten
 
 ComputeType = Literal[
     "default",
@@ -39,6 +41,8 @@ ComputeType = Literal[
 Device = Literal["cpu", "cuda", "auto"]
 _T = TypeVar("_T")
 Family = Literal["nllb", "t5"]
+KeyPath = tuple[str, ...]
+"""Where a setting stands: ``("models", "nllb", "beam_size")``."""
 Load = Literal["startup", "lazy"]
 LogLevel = Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"]
 Verify = Literal["size", "sha256"]
@@ -271,6 +275,30 @@ class Settings(BaseSettings):
         """Take values from the constructor alone: ``settings_sources`` reads and merges the rest, origins in hand."""
         del settings_cls, env_settings, dotenv_settings, file_secret_settings
         return (init_settings,)
+
+
+def meant_name(key: KeyPath, known: Collection[str]) -> str | None:
+    """Return which of the ``known`` names the last one of ``key`` means: itself, else one that a variable cannot spell.
+
+    A shell and Lambda take letters, digits and underscores in a variable's name, and often capitals alone: where no
+    name is the same, case does not count, and ``-``, ``.`` and ``_`` are one.
+
+    Raises:
+        SettingsError: It means several.
+    """
+    *_, name = key
+    if name in known:
+        return name
+    alike = [other for other in known if as_variable(other) == as_variable(name)]
+    if len(alike) > 1:
+        message = f"this may be {' or '.join(map(shorten, alike))}; spell one of them exactly"
+        raise SettingsError(message, key=key)
+    return alike[0] if alike else None
+
+
+def as_variable(name: str) -> str:
+    """Spell ``name`` as a part of an environment variable's name."""
+    return re.sub(r"[-.]", "_", name).upper()
 
 
 def own_or_common(own: _T | None, common: _T) -> _T:

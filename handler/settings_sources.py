@@ -8,6 +8,7 @@
 import json
 import os
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,9 +19,7 @@ from pydantic_settings import EnvSettingsSource
 from pydantic_settings.exceptions import SettingsError as EnvironmentValueError
 
 from handler.errors import SettingsError, shorten
-from handler.settings import ModelSettings, Settings, allowed_values, is_url
-
-KeyPath = tuple[str, ...]
+from handler.settings import KeyPath, ModelSettings, Settings, allowed_values, is_url, meant_name
 
 COMMAND_LINE = "command line"
 ENVIRONMENT = "environment"
@@ -42,8 +41,8 @@ FLAGS = {
 }
 """Settings with a command-line flag; every setting has an environment variable and a key in config.toml."""
 
-_TABLES = frozenset({"models", "aliases"})
-"""Settings whose keys are names: ``MODELS__name__BEAM_SIZE``, ``ALIASES__name``."""
+_TABLES = {"models": '{"nllb-demo": {"beam_size": 5}}', "aliases": '{"gpt-4o-mini": "nllb-demo"}'}
+"""Settings whose keys are names: ``MODELS__name__BEAM_SIZE``, ``ALIASES__name``; and an example of each in JSON."""
 
 _PATH_KEYS = frozenset({"model_cache", "model_path", "path", "tokenizer_path"})
 
@@ -54,6 +53,28 @@ class LoadedSettings:
 
     settings: Settings
     origins: Mapping[KeyPath, str]
+    variables: Mapping[KeyPath, str] = field(default_factory=dict)
+    """Names of the environment variables that set one value of a table."""
+
+    @contextmanager
+    def blaming_origins(self) -> Iterator[None]:
+        """Name settings that prove wrong as the operator knows them: by the file, variable or flag that set them."""
+        try:
+            yield
+        except SettingsError as error:
+            if not error.key:
+                raise
+            raise self._blamed(error.key, error.reason) from None
+
+    def _blamed(self, key: KeyPath, reason: str) -> SettingsError:
+        of_model = ""
+        if key[0] == "models":
+            named = {path[1] for path in self.origins if path[0] == "models" and len(path) > 1}
+            key = ("models", meant_name(key[:2], named) or key[1], *key[2:])
+        if key[0] == "models" and key not in self.origins and key[2:] in self.origins:
+            of_model = f"model {shorten(key[1])}: "
+            key = key[2:]
+        return SettingsError(f"{_spelled(key, _origin(key, self.origins), self.variables)}: {of_model}{reason}")
 
     def lines(self) -> Iterator[str]:
         """Yield the settings as TOML, the origin of each behind it as a comment, secrets masked."""
@@ -67,6 +88,7 @@ class LoadedSettings:
 class _Layer:
     origin: str
     values: dict[str, Any] = field(default_factory=dict)
+    variables: dict[KeyPath, str] = field(default_factory=dict)
 
 
 def load_settings(
@@ -88,7 +110,8 @@ def load_settings(
     """
     environ = os.environ if environ is None else environ
     file = _file_layer(config_file or environ.get(CONFIG_FILE_VARIABLE))
-    layers = [file, _environment_layer(environ, file.values), _Layer(COMMAND_LINE, dict(command_line or {}))]
+    environment = _environment_layer(environ, file.values)
+    layers = [file, environment, _Layer(COMMAND_LINE, dict(command_line or {}))]
 
     merged: dict[str, Any] = {}
     origins: dict[KeyPath, str] = {}
@@ -96,9 +119,9 @@ def load_settings(
         _merge(merged, layer.values)
         origins.update((path, layer.origin) for path, _ in _flatten(layer.values))
     try:
-        return LoadedSettings(Settings(**merged), origins)
+        return LoadedSettings(Settings(**merged), origins, environment.variables)
     except ValidationError as error:
-        raise SettingsError(_one_line(error, origins)) from None
+        raise SettingsError(_one_line(error, origins, environment.variables)) from None
 
 
 def _file_layer(named: str | Path | None) -> _Layer:
@@ -144,6 +167,7 @@ def _environment_layer(environ: Mapping[str, str], known: Mapping[str, Any]) -> 
         known: What the config file says: its models and aliases keep their spelling, which a variable's name may lose.
     """
     values: dict[str, Any] = {}
+    variables: dict[KeyPath, str] = {}
     plain = {name: value for name, value in environ.items() if value}
     for name, value in environ.items():
         table, _, path = name.partition("__")
@@ -151,20 +175,30 @@ def _environment_layer(environ: Mapping[str, str], known: Mapping[str, Any]) -> 
         if path and table in _TABLES:
             plain.pop(name, None)
             key, _, setting = path.rpartition("__") if table == "models" else (path, "", "")
-            spelled = next((other for other in known.get(table, {}) if other.lower() == key.lower()), key)
+            spelled = _known_name(name, (table, key), known.get(table))
             if value:
                 _merge(values, {table: {spelled: {setting.lower(): value} if setting else value}})
+                variables[(table, spelled, setting.lower()) if setting else (table, spelled)] = name
     source = EnvSettingsSource(Settings)
     # The source reads os.environ when it is built; the mapping given here is what counts.
     source.env_vars = {name.lower(): value for name, value in plain.items()}
     try:
         whole = source()
     except EnvironmentValueError as error:
-        name = next((name for name in Settings.model_fields if f'"{name}"' in str(error)), "")
-        message = f"environment variable {name.upper()}: not valid JSON"
+        table = next(table for table in _TABLES if f'"{table}"' in str(error))
+        message = f"environment variable {table.upper()}: not valid JSON; an example: {_TABLES[table]}"
         raise SettingsError(message) from None
     _merge(whole, values)
-    return _Layer(ENVIRONMENT, whole)
+    return _Layer(ENVIRONMENT, whole, variables)
+
+
+def _known_name(variable: str, key: KeyPath, known: object) -> str:
+    """Return the name in the config file that a variable's name means, else the name as the variable spells it."""
+    try:
+        return (meant_name(key, known) if isinstance(known, dict) else None) or key[-1]
+    except SettingsError as error:
+        message = f"environment variable {variable}: {error.reason}"
+        raise SettingsError(message) from None
 
 
 def _merge(into: dict[str, Any], values: Mapping[str, Any]) -> None:
@@ -184,12 +218,12 @@ def _flatten(values: Mapping[str, Any], parents: KeyPath = ()) -> Iterator[tuple
             yield path, value
 
 
-def _one_line(error: ValidationError, origins: Mapping[KeyPath, str]) -> str:
+def _one_line(error: ValidationError, origins: Mapping[KeyPath, str], variables: Mapping[KeyPath, str]) -> str:
     errors = error.errors(include_url=False)
     # A misspelt key often leaves a required one missing as well: the misspelling is the cause.
     first = next((item for item in errors if item["type"] == "extra_forbidden"), errors[0])
     path = tuple(str(part) for part in first["loc"] if part != "[key]")
-    spelled = _spelled(path, _origin(path, origins))
+    spelled = _spelled(path, _origin(path, origins), variables)
     setting = _field(path)
     if first["type"] == "extra_forbidden":
         allowed = sorted((ModelSettings if path[0] == "models" else Settings).model_fields)
@@ -221,13 +255,25 @@ def _origin(path: KeyPath, origins: Mapping[KeyPath, str]) -> str:
     return DEFAULT
 
 
-def _spelled(path: KeyPath, origin: str) -> str:
+def _spelled(path: KeyPath, origin: str, variables: Mapping[KeyPath, str]) -> str:
     """Name a setting the way its origin spells it."""
     if origin == ENVIRONMENT:
-        return f"environment variable {'__'.join(path).upper()}"
+        return f"environment variable {_variable(path, variables)}"
     if origin == COMMAND_LINE:
         return FLAGS.get(path[0], path[0])
-    return f"{origin}: {'.'.join(path)}"
+    return ".".join(path) if origin == DEFAULT else f"{origin}: {'.'.join(path)}"
+
+
+def _variable(path: KeyPath, variables: Mapping[KeyPath, str]) -> str:
+    """Return the variable that set what is at ``path`` or around it, or would set what is missing there."""
+    for known, variable in variables.items():
+        if known == path[: len(known)] or path == known[: len(path)]:
+            return variable
+    for known, variable in variables.items():
+        if path[0] == "models" and known[:2] == path[:2]:
+            return f"{variable.rpartition('__')[0]}__{path[-1].upper()}"
+    name, *keys = path
+    return f"{name.upper()}: {'.'.join(keys)}" if keys and name in _TABLES else name.upper()
 
 
 def _field(path: KeyPath) -> FieldInfo | None:

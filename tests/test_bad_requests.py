@@ -277,6 +277,7 @@ CASES = {
     "suffix-undeployed": Case(without_target(model="nllb-demo:ita_Latn"), "model", LANGUAGE),
     "suffix-source-undeployed": Case(without_target(model="nllb-demo:ita_Latn-fra_Latn"), "model", LANGUAGE),
     "suffix-of-three": Case(without_target(model="nllb-demo:eng_Latn-fra_Latn-deu_Latn"), "model", LANGUAGE),
+    "suffix-ambiguous": Case(without_target(model="nllb-demo:en-fr-de"), "model", LANGUAGE),
     "instruction-unknown": Case(
         without_target(messages=[{"role": "user", "content": f"Translate from English to Klingon: {TEXT}"}]),
         "messages",
@@ -326,6 +327,16 @@ CASES = {
         "messages[0].content[0].type",
     ),
     "part-file": Case(user([{"type": "file", "file": {"file_id": "f"}}]), "messages[0].content[0].type"),
+    **{
+        f"part-refusal-of-{role}": Case(
+            messages({"role": role, "content": [{"type": "refusal", "refusal": "No."}]}, USER),
+            "messages[0].content[0].type",
+        )
+        for role in ("user", "system", "developer", "tool")
+    },
+    "part-refusal-and-text": Case(
+        user([{"type": "text", "text": TEXT}, {"type": "refusal", "refusal": "No."}]), "messages[0].content[1].type"
+    ),
     "part-unknown": Case(user([{"type": "video", "text": TEXT}]), "messages[0].content[0].type"),
     "part-image-in-system": Case(
         messages({"role": "system", "content": [{"type": "image_url"}]}, USER), "messages[0].content[0].type"
@@ -359,6 +370,40 @@ CHECKED_ALL_THE_SAME = {
     "reasoning-effort": Case(fields(reasoning_effort="heroic"), "reasoning_effort"),
     "logit-bias-fraction": Case(fields(logit_bias={"50256": 1.5}), "logit_bias.50256"),
     "tool-without-type": Case(fields(tools=[{}]), "tools[0].type"),
+    **{
+        f"tool-name-{name}": Case(
+            fields(tools=[{"type": "function", "function": {"name": name}}]), "tools[0].function.name"
+        )
+        for name in ("", "a b", "caf\u00e9", "name\n", "n" * 65)
+    },
+    "custom-tool-without-name": Case(fields(tools=[{"type": "custom", "custom": {}}]), "tools[0].custom.name"),
+    "function-without-name": Case(fields(functions=[{}]), "functions[0].name"),
+    "function-name": Case(fields(functions=[{"name": "a.b"}]), "functions[0].name"),
+    "audio-format": Case(fields(audio={"voice": "alloy", "format": "midi"}), "audio.format"),
+    "audio-without-format": Case(fields(audio={"voice": "alloy"}), "audio.format"),
+    "audio-without-voice": Case(fields(audio={"format": "wav"}), "audio.voice"),
+    "audio-voice": Case(fields(audio={"format": "wav", "voice": 5}), "audio.voice"),
+    "audio-voice-of-nobody": Case(fields(audio={"format": "wav", "voice": {}}), "audio.voice.id"),
+    "prediction-type": Case(fields(prediction={"type": "text", "content": "x"}), "prediction.type"),
+    "prediction-without-content": Case(fields(prediction={"type": "content"}), "prediction.content"),
+    "prediction-content": Case(fields(prediction={"type": "content", "content": 5}), "prediction.content"),
+    "prediction-part": Case(
+        fields(prediction={"type": "content", "content": [{"type": "image_url", "text": "x"}]}),
+        "prediction.content[0].type",
+    ),
+    "web-search-size": Case(
+        fields(web_search_options={"search_context_size": "huge"}), "web_search_options.search_context_size"
+    ),
+    "web-search-location": Case(
+        fields(web_search_options={"user_location": {"type": "exact", "approximate": {}}}),
+        "web_search_options.user_location.type",
+    ),
+    "web-search-city": Case(
+        fields(web_search_options={"user_location": {"type": "approximate", "approximate": {"city": 5}}}),
+        "web_search_options.user_location.approximate.city",
+    ),
+    "prompt-cache-retention": Case(fields(prompt_cache_retention="1h"), "prompt_cache_retention"),
+    "safety-identifier": Case(fields(safety_identifier="s" * 129), "safety_identifier"),
     "metadata-key": Case(fields(metadata={"k" * 65: "value"}), "metadata"),
     "metadata-value": Case(fields(metadata={"key": "v" * 513}), "metadata.key"),
     "stop-of-nothing": Case(fields(stop=[]), "stop"),
@@ -389,6 +434,8 @@ AT_THE_LIMIT: dict[str, dict[str, Any]] = {
     "metadata-16": {"metadata": {str(key): "value" for key in range(16)}},
     "metadata-lengths": {"metadata": {"k" * 64: "v" * 512}},
     "logit-bias": {"logit_bias": {"1": -100, "2": 100}},
+    "tool-names": {"tools": [{"type": "function", "function": {"name": name}} for name in ("f", "aZ09_-", "n" * 64)]},
+    "safety-identifier-128": {"safety_identifier": "s" * 128},
     "beam-size-1": {"beam_size": 1},
     "beam-size-32": {"beam_size": 32},
     "length-penalty-below": {"length_penalty": -10},

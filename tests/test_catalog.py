@@ -59,14 +59,34 @@ def test_configured_models_replace_the_embedded_ones(baked: Path) -> None:
     assert list(beside.models) == ["mine", "nllb-demo", "t5-demo"]
 
 
-def test_a_table_without_a_path_is_a_baked_models(baked: Path) -> None:
-    """As a variable sets an option, its name perhaps in capitals."""
-    tables = {"NLLB-DEMO": ModelSettings(beam_size=2)}
+@pytest.mark.parametrize("name", ["nllb-demo", "NLLB-DEMO", "NLLB_DEMO", "nllb.demo"])
+def test_a_table_without_a_path_is_a_baked_models(baked: Path, name: str) -> None:
+    """As a variable sets an option: its name perhaps in capitals, and without what no variable can spell."""
+    tables = {name: ModelSettings(beam_size=2)}
 
     catalog = build_catalog(Settings(models=tables, model_path=baked))
 
     assert list(catalog.models) == ["nllb-demo", "t5-demo"]
     assert catalog.models["nllb-demo"].beam_size == 2
+
+
+def test_a_name_that_means_two_baked_models_is_refused(baked: Path) -> None:
+    """The exact name means one of them all the same."""
+    shutil.copytree(baked / "nllb-demo", baked / "other")
+    _edit_manifest(baked / "other", lambda manifest: manifest.update(id="nllb.demo"))
+
+    exact = build_catalog(Settings(models={"nllb.demo": ModelSettings(beam_size=2)}, model_path=baked)).models
+    assert (exact["nllb.demo"].beam_size, exact["nllb-demo"].beam_size) == (2, 4)
+    with pytest.raises(SettingsError, match=r"models\.NLLB_DEMO: .*'nllb-demo' or 'nllb\.demo'"):
+        build_catalog(Settings(models={"NLLB_DEMO": ModelSettings(beam_size=2)}, model_path=baked))
+
+
+def test_two_names_for_one_baked_model_are_refused(baked: Path) -> None:
+    """Which of two tables counts would depend on their order."""
+    tables = {"NLLB_DEMO": ModelSettings(beam_size=2), "nllb-demo": ModelSettings(load="lazy")}
+
+    with pytest.raises(SettingsError, match=r"models\.nllb-demo: 'nllb-demo' is configured already"):
+        build_catalog(Settings(models=tables, model_path=baked))
 
 
 def test_a_table_changes_the_options_of_a_baked_model(baked: Path) -> None:

@@ -615,8 +615,9 @@ def test_search_parameters_are_accepted(server: Server, fields: dict[str, Any]) 
 
 OPTIONAL = (
     "audio frequency_penalty function_call functions logit_bias logprobs max_completion_tokens max_tokens metadata "
-    "modalities model n parallel_tool_calls prediction presence_penalty prompt_cache_key reasoning_effort "
-    "response_format safety_identifier seed service_tier stop store stream stream_options temperature tool_choice "
+    "modalities model n parallel_tool_calls prediction presence_penalty prompt_cache_key prompt_cache_retention "
+    "reasoning_effort response_format safety_identifier seed service_tier stop store stream stream_options "
+    "temperature tool_choice "
     "tools top_logprobs top_p user verbosity web_search_options source_lang beam_size length_penalty "
     "repetition_penalty no_repeat_ngram_size chat_template_kwargs"
 ).split()
@@ -655,6 +656,20 @@ TOOL = {"type": "function", "function": {"name": "f", "parameters": {"type": "ob
         {"user": "someone", "safety_identifier": "someone", "prompt_cache_key": "key"},
         {"reasoning_effort": "low", "verbosity": "low"},
         {"prediction": {"type": "content", "content": "x"}},
+        {"prediction": {"type": "content", "content": [{"type": "text", "text": "x"}]}},
+        {"audio": {"voice": "alloy", "format": "mp3"}},
+        {"audio": {"voice": {"id": "voice_1"}, "format": "wav"}},
+        {"prompt_cache_retention": "in_memory"},
+        {"prompt_cache_retention": "in-memory"},
+        {"prompt_cache_retention": "24h"},
+        {"web_search_options": {}},
+        {
+            "web_search_options": {
+                "search_context_size": "low",
+                "user_location": {"type": "approximate", "approximate": {"country": "FR"}},
+            }
+        },
+        {"tools": [{"type": "custom", "custom": {"name": "c", "format": {"type": "text"}}}]},
     ],
     ids="-".join,
 )

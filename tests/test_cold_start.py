@@ -126,4 +126,4 @@ def test_an_init_that_fails_does_not_wait_for_weights() -> None:
 
     assert (done.returncode, done.stdout) == (1, "")
     [line] = done.stderr.splitlines()
-    assert line.startswith("error: model_path")
+    assert line.startswith("error: environment variable MODEL_PATH: ")

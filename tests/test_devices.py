@@ -186,7 +186,8 @@ def test_a_gpu_that_is_asked_for_and_absent_ends_the_process(entry: str, status:
 
     assert done.returncode == status
     assert done.stdout + done.stderr == (
-        "error: models.nllb-demo.device: 'cuda', and no GPU and driver are to be found; allowed: auto, cpu\n"
+        "error: environment variable DEVICE: model 'nllb-demo': 'cuda', and no GPU and driver are to be found; "
+        "allowed: auto, cpu\n"
     )
 
 

@@ -46,8 +46,8 @@ def test_show_config_prints_every_setting_with_its_origin(capsys: pytest.Capture
         (["--port", "70000"], ["--port", "'70000'", "65535"]),
         (["--device", "tpu"], ["--device", "'tpu'", "cpu, cuda, auto"]),
         (["--config", "/nowhere.toml"], ["/nowhere.toml", "no such"]),
-        (["--model-path", "/nowhere"], ["model_path", "/nowhere"]),
-        (["--default-model", "gpt-5"], ["default_model", "'gpt-5'", "nllb-demo"]),
+        (["--model-path", "/nowhere"], ["--model-path: ", "/nowhere"]),
+        (["--default-model", "gpt-5"], ["--default-model: ", "'gpt-5'", "nllb-demo"]),
     ],
     ids=["port", "device", "config", "model path", "default model"],
 )
@@ -97,6 +97,17 @@ def test_a_bad_log_level_is_one_line_as_well(entry: str) -> None:
     assert result.returncode == 1
     assert result.stderr.count("\n") == 1
     assert "LOG_LEVEL: 'VERBOSE': allowed: DEBUG" in result.stderr
+
+
+@pytest.mark.parametrize("entry", ["handler.main", "handler.aws_lambda"])
+def test_a_setting_that_the_models_do_not_bear_out_is_named_with_its_origin(entry: str) -> None:
+    """The variable, not the key it stands for."""
+    result = _run(sys.executable, "-c", f"import {entry}", ALIASES__GPT="nope")
+
+    assert result.returncode == 1
+    assert result.stderr == (
+        "error: environment variable ALIASES__GPT: there is no model 'nope'; models: nllb-demo, t5-demo\n"
+    )
 
 
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM], ids=["Ctrl-C", "SIGTERM"])

@@ -29,6 +29,9 @@ You are a professional French native translator who needs to fluently translate 
 """
 """The system prompt of the Immersive Translate extension, abridged."""
 
+PERSONA = "You are a professional German native translator who needs to fluently translate text into German."
+ASSISTANT = "You are a helpful assistant that translates English to German."
+
 USER = {
     "Translate from English to French: Hello": ("eng_Latn", "fra_Latn", "Hello"),
     "Translate English to French: Hello": ("eng_Latn", "fra_Latn", "Hello"),
@@ -85,6 +88,21 @@ USER = {
         "zho_Hant",
         "Hello",
     ),
+    f"{PERSONA}\n\nHello": (None, "deu_Latn", "Hello"),
+    f"{PERSONA}\n\nTranslate to German:\n\nHello": (None, "deu_Latn", "Hello"),
+    f"{PERSONA}\r\n \r\n  - one\r\n\r\ntwo\r\n": (None, "deu_Latn", "  - one\r\n\r\ntwo\r\n"),
+    f"{ASSISTANT}\n\nHello": ("eng_Latn", "deu_Latn", "Hello"),
+    f"\n{ASSISTANT.lower()} Be brief.\n\n\nHello": ("eng_Latn", "deu_Latn", "Hello"),
+    f"{ASSISTANT}\n\nTranslate to German: Hello": ("eng_Latn", "deu_Latn", "Hello"),
+    f"{ASSISTANT}\n\nTranslate to French: Hello": (None, "fra_Latn", "Hello"),
+    f"{ASSISTANT}\n\nTranslate from Spanish: Hello": ("spa_Latn", "deu_Latn", "Hello"),
+    f"{ASSISTANT}\n\nHello\n\nTranslate to French: Hi": (
+        "eng_Latn",
+        "deu_Latn",
+        "Hello\n\nTranslate to French: Hi",
+    ),
+    f"{IMMERSIVE_TRANSLATE}\nTranslate to French:\n\nHello": (None, "fra_Latn", "Hello"),
+    "Act as a French to English interpreter, who translates with care.\n\nBonjour": ("fra_Latn", "eng_Latn", "Bonjour"),
     "Translate the following source text to French, Output translation directly without any additional text.\n"
     "Source Text: Dear: you\nand me\n\nTranslated Text:": (None, "fra_Latn", "Dear: you\nand me"),
     "Translate the following text from Portuguese into English.\nPortuguese: Um grupo.\nEnglish:": (
@@ -136,6 +154,26 @@ TEXT_ONLY = [
     "English to French: a short history",
     "You are late. Translate to nothing",
     "You are a translator.\n\nTranslate to French: Hello",
+    "You are a translator.\n\nHello",
+    PERSONA,
+    f"{PERSONA}\n\n \n",
+    f"{PERSONA}\nHello",
+    f"{PERSONA}\r\nHello",
+    f"{PERSONA} Hello",
+    f"{PERSONA}\n\nTranslate to German:",
+    f"{PERSONA}\n\nTranslate to German:\n\n",
+    f"He said:\n{ASSISTANT}\n\nHello",
+    f"Hello\n\n{ASSISTANT}\n\nHello",
+    IMMERSIVE_TRANSLATE,
+    f"{IMMERSIVE_TRANSLATE}\nHello",
+    "You are a good friend who translates English to German.\n\nThank you",
+    "You are the assistant who translates English to German.\n\nThank you",
+    "You are an English to German translator, and I need one.\n\nAnna",
+    "You are an English to German translator?\n\nAnna",
+    "You are a good translator!\nYou translate English to German!\n\nAnna",
+    "You are an assistant. Everything is translated from English to German.\n\nAnna",
+    "You are a translator who has moved to Germany.\n\nAnna",
+    "You are a bilingual expert who knows English and German.\n\nAnna",
     "x" * 2000 + " Translate to French: Hello",
     " " * 2000 + "Translate to French: Hello",
     "\u628a\u4e0b\u9762\u7684\u5185\u5bb9\u7ffb\u8bd1\u6210\u6545\u4e8b\u3002\n\u4f60\u597d",
@@ -148,6 +186,7 @@ UNKNOWN_IN_USER = {
     "Translate to 'Klingon': Hello": "Klingon",
     "Translate to Klingon (pIqaD): Hello": "Klingon (pIqaD)",
     "Translate to Klingon.\n\nHello": "Klingon",
+    "You are a helpful assistant that translates English to Klingon.\n\nHello": "Klingon",
     "Translate to Klingon, without additional explanation.\n\nHello": "Klingon",
     "Translate from Klingon to French: Hello": "Klingon",
     "Translate Klingon to French: Hello": "Klingon",
@@ -219,6 +258,10 @@ UNKNOWN_IN_SYSTEM = [
 ]
 
 HOSTILE = [
+    f"{ASSISTANT}\n\n",
+    f"{ASSISTANT} ",
+    f"{ASSISTANT}\n\n# rules\n\n" + "translate to a\n\n" * 80,
+    "You are a translator ",
     "translate ",
     "translate to ",
     "Translate to French ",
@@ -331,6 +374,7 @@ def test_work_does_not_grow_with_the_message(unit: str, parse: Callable[[str], I
 
 _words = st.sampled_from(
     ["translate", "Translate", "you are", "to", "into", "in", "from", "native", "translator", "the", "text", "French",
+     "You are a", "You are an assistant", "that translates English to German.", "\n\n", "# rules",
      "fr", "en", "Klingon", "it", "Chinese", "(", ")", '"', ":", ".", ",", "->", "-", "\n", "\r\n", "\r", "output only"]
 )  # fmt: skip
 _sentences = st.lists(_words, max_size=25).map(" ".join)

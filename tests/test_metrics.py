@@ -213,10 +213,11 @@ import asyncio, sys
 import httpx
 from handler.composition import compose
 from handler.settings import Settings
+from handler.settings_sources import LoadedSettings
 from prometheus_client import REGISTRY
 
 known = set(REGISTRY._names_to_collectors)
-quiet = Settings(load="lazy", log_level="ERROR")
+quiet = LoadedSettings(Settings(load="lazy", log_level="ERROR"), {})
 
 async def main():
     first, second = (
@@ -281,9 +282,10 @@ sys.modules["prometheus_client"] = None
 from handler.composition import compose
 from handler.errors import SettingsError
 from handler.settings import Settings
+from handler.settings_sources import LoadedSettings
 for metrics in ("off", "open"):
     try:
-        compose(Settings(load="lazy", metrics=metrics, log_level="ERROR"))
+        compose(LoadedSettings(Settings(load="lazy", metrics=metrics, log_level="ERROR"), {}))
         print("starts")
     except SettingsError as error:
         print(error)

@@ -202,6 +202,17 @@ def test_t5_gets_system_and_developer_messages_as_its_prefix() -> None:
         ("fr-CA", None, "fr-CA"),
         ("fr-ca", "fr", "ca"),
         ("en-zh-TW", "en", "zh-TW"),
+        ("en-zh-tw", "en", "zh-tw"),
+        ("pt-BR", None, "pt-BR"),
+        ("en-pt-BR", "en", "pt-BR"),
+        ("en-pt-br", "en", "pt-br"),
+        ("en-fr-CA", "en", "fr-CA"),
+        ("en-US-fr", "en-US", "fr"),
+        ("zh-Hant", None, "zh-Hant"),
+        ("zh-Hant-en", "zh-Hant", "en"),
+        ("en-us-fr-fr", "en-us", "fr-fr"),
+        ("auto-FR", "auto", "FR"),
+        ("EN-FR", "EN", "FR"),
     ],
 )
 def test_a_suffix_names_the_target_or_both(suffix: str, source: str | None, target: str) -> None:
@@ -210,6 +221,12 @@ def test_a_suffix_names_the_target_or_both(suffix: str, source: str | None, targ
 
     assert named is not None
     assert (named.source, named.target) == (source, target)
+
+
+@pytest.mark.parametrize("suffix", ["en-fr-de", "EN-FR-DE", "en-fr-ca", "eng-fra-deu", "auto-fr-de", "en-FR-CA"])
+def test_a_suffix_that_could_be_read_in_several_ways_is_not_guessed_at(suffix: str) -> None:
+    """From English into the French of Germany, or from the English of France into German: the client has to say."""
+    assert parse_suffix(suffix) is None
 
 
 @pytest.mark.parametrize("suffix", ["", "-", "latest", "en-", "-fr", "7b-q4"])

@@ -482,7 +482,7 @@ def test_a_wrong_place_stops_the_start_with_one_line(
 
     [line] = done.stderr.splitlines()
     assert done.returncode == 2
-    assert line.startswith("error: model_path: s3:")
+    assert line.startswith("error: environment variable MODEL_PATH: s3:")
     assert said in line
     assert "test-secret" not in line
     assert not (tmp_path / "cache").exists()

@@ -32,6 +32,15 @@ SNIPPETS = [
         "a) ",
         "- ",
         "> ",
+        "1.2 ",
+        "1.2.3. ",
+        "A. ",
+        "B. ",
+        "I. ",
+        "II. ",
+        "IV) ",
+        "✔\ufe0f ",
+        "① ",
         "```",
         "~~~\n",
         "---",
@@ -181,6 +190,23 @@ def test_every_line_break_is_kept(line_break: str) -> None:
         "# ",
         "###### ",
         "  > 1. - [x] ",
+        *(f"{mark} " for mark in "·○■□▫➢➤→∙・◆◇★✓✔☐☑✅①⑩⑳"),
+        "・\u3000",
+        "☑\ufe0f ",
+        "★ ★ ",
+        "1.1 ",
+        "1.1. ",
+        "12.10.3 ",
+        "1.2.3. ",
+        "[1] ",
+        "[12] ",
+        "II. ",
+        "IV. ",
+        "VIII. ",
+        "XXXIX. ",
+        "IV) ",
+        "(XIV) ",
+        "- 1.1. → [2] ",
     ],
     ids=repr,
 )
@@ -193,11 +219,69 @@ def test_marks_at_the_start_of_a_line_are_gaps(marks: str) -> None:
     ]
 
 
-@pytest.mark.parametrize("text", ["-5 degrees", "#hashtag", "**Bold** text", "2024. Then", "a.m. or p.m."], ids=repr)
+@pytest.mark.parametrize(
+    "text",
+    [
+        "-5 degrees",
+        "#hashtag",
+        "**Bold** text",
+        "2024. Then",
+        "a.m. or p.m.",
+        "Barcelona · Madrid",
+        "·text",
+        "・牛乳",
+        "→there",
+        "①one",
+        "3.5 million people",
+        "1.500 Menschen kamen",
+        "12.30 Uhr",
+        "24.12.26 Heiligabend",
+        "1.2.3 is out",
+        "192.168.178.1 answers",
+        "1.1",
+        "1.1 %  Growth",
+        "2024.1 Then it rained",
+        "[1]here",
+        "[2024] Then it rained",
+        "IV. ",
+        "IIII. Four",
+        "XL. Forty",
+        "II.5 is a number",
+        "A. Smith lives here",
+        "V. Woolf wrote it",
+    ],
+    ids=repr,
+)
 def test_what_only_looks_like_a_mark_is_text(text: str) -> None:
-    """A mark is followed by white space, and a year is no list number."""
+    """A mark is followed by white space, a year is no list number, and a capital alone may be an initial."""
     assert segment(text)[0].text[0] == text[0]
-    assert sentences(text)[-1] in {text, "Then"}
+    assert "".join(sentences(text)[-1:]) in {text.strip(), "Then", "Four", "Forty", ""}
+
+
+@pytest.mark.parametrize("mark", "·・")
+def test_a_dot_between_words_is_text(mark: str) -> None:
+    """It is part of its sentence."""
+    assert sentences(f"One {mark} two") == [f"One {mark} two"]
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("A. Yes\nB. No", ["Yes", "No"]),
+        ("Which one?\n  A. Yes\n\n  B. No\n  C. Perhaps", ["Which one?", "Yes", "No", "Perhaps"]),
+        ("I. Yes\nII. No\nIII. Perhaps\nIV. Never\nV. Always", ["Yes", "No", "Perhaps", "Never", "Always"]),
+        ("A. Yes\nB. No\nQ. Roo\nC. Reed", ["Yes", "No", "Q. Roo", "C. Reed"]),
+        ("A. Smith\nC. Jones", ["A. Smith", "C. Jones"]),
+        ("B. Smith\nC. Jones", ["B. Smith", "C. Jones"]),
+        ("A. Smith\nWho is B. Jones", ["A. Smith", "Who is B. Jones"]),
+        ("I. Newton\nV. Woolf", ["I. Newton", "V. Woolf"]),
+        ("I. Newton\nJ. Watt", ["I. Newton", "J. Watt"]),
+    ],
+    ids=["two", "indented", "roman", "interrupted", "gap", "no A", "within a line", "initials", "initials in order"],
+)
+def test_capitals_are_marks_where_they_count(text: str, expected: list[str]) -> None:
+    """Items in order prove a list; else "A. Smith" is somebody."""
+    assert sentences(text) == expected
 
 
 @pytest.mark.parametrize(
@@ -345,6 +429,11 @@ def test_cutting_asks_seldom_and_about_short_pieces(sentence: str) -> None:
         "“a. ",
         "`",
         "```\n",
+        "A. a\nB. b\n",
+        "1.1 ",
+        "1.1 A\n",
+        "II. ",
+        "→ ",
     ],
     ids=ascii,
 )

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from conftest import ROOT
 
+from handler.catalog import build_catalog
 from handler.errors import SettingsError
 from handler.settings import DEMO_MODELS, Settings
 from handler.settings_sources import LoadedSettings, load_settings
@@ -204,7 +205,29 @@ def test_show_config_masks_secrets_and_names_origins() -> None:
         pytest.param(
             "", {"DEVICE": "tpu"}, {}, ["environment variable DEVICE", "'tpu'", "cpu, cuda, auto"], id="env word"
         ),
-        pytest.param("", {"ALIASES": "{x"}, {}, ["environment variable ALIASES", "JSON"], id="env json"),
+        pytest.param(
+            "",
+            {"ALIASES": "{x"},
+            {},
+            ["environment variable ALIASES", "JSON", '{"gpt-4o-mini": "nllb-demo"}'],
+            id="env json",
+        ),
+        pytest.param("", {"MODELS": "x"}, {}, ["environment variable MODELS:", '{"beam_size": 5}'], id="env models"),
+        pytest.param(
+            "",
+            {"MODELS": '{"x": {"beem": 1}}'},
+            {},
+            ["environment variable MODELS: x.beem: unknown key"],
+            id="env key in json",
+        ),
+        pytest.param(
+            "",
+            {"MODELS__A__PATH": "/m", "MODELS__a-b__BEAM_SIZE": "0"},
+            {},
+            ["environment variable MODELS__a-b__BEAM_SIZE: '0'"],
+            id="env spelling",
+        ),
+        pytest.param("", {"DEVICE_INDICES": "0,x"}, {}, ["environment variable DEVICE_INDICES: 'x'"], id="env item"),
         pytest.param(
             "", {"DEVICE_INDICES": "[x"}, {}, ["environment variable DEVICE_INDICES", "'[x'", "JSON"], id="env list"
         ),
@@ -239,6 +262,69 @@ def test_a_mistake_is_one_line_that_names_place_value_and_choice(
     assert all(part in message for part in parts), message
 
 
+@pytest.mark.parametrize(
+    ("toml", "environ", "command_line", "line"),
+    [
+        ('aliases.gpt = "no"', {}, {}, "{file}: aliases.gpt: there is no model 'no'; models: nllb-demo, t5-demo"),
+        ("", {"ALIASES__gpt": "no"}, {}, "environment variable ALIASES__gpt: there is no model 'no'"),
+        ("", {"ALIASES": '{"a.b": "no"}'}, {}, "environment variable ALIASES: a.b: there is no model 'no'"),
+        ('default_model = "no"', {}, {}, "{file}: default_model: there is no model 'no'"),
+        ('default_model = "no"', {"DEFAULT_MODEL": "nor"}, {}, "environment variable DEFAULT_MODEL: there is no"),
+        ("", {"DEFAULT_MODEL": "no"}, {"default_model": "nor"}, "--default-model: there is no model 'nor'"),
+        ('model_path = "no"', {}, {}, "{file}: model_path: '"),
+        ("models.x.beam_size = 2", {}, {}, "{file}: models.x.path: a value is required"),
+        ('models.x.path = "."', {}, {}, "{file}: models.x.path: "),
+        ("", {"MODELS__X__BEAM_SIZE": "2"}, {}, "environment variable MODELS__X__PATH: a value is required"),
+        ('target_lang = "no"', {}, {}, "{file}: target_lang: model 'nllb-demo': The language 'no"),
+        ('target_lang = "fr"', {"TARGET_LANG": "xx"}, {}, "environment variable TARGET_LANG: model 'nllb-demo': The"),
+        ("", {"MODELS__NLLB_DEMO__TARGET_LANG": "xx"}, {}, "environment variable MODELS__NLLB_DEMO__TARGET_LANG: The"),
+    ],
+    ids=[
+        "alias in the file",
+        "alias in a variable",
+        "alias in json",
+        "default in the file",
+        "default in a variable",
+        "default by flag",
+        "no folder",
+        "not baked",
+        "no model",
+        "variable for what is not baked",
+        "language of all models",
+        "language of all models in a variable",
+        "language of one model",
+    ],
+)
+def test_a_value_that_the_models_do_not_bear_out_is_blamed_on_its_origin(
+    tmp_path: Path, toml: str, environ: dict[str, str], command_line: dict[str, object], line: str
+) -> None:
+    """What is found out only when the folders are read names file, variable or flag like any other mistake."""
+    loaded = _load(tmp_path, toml, environ, command_line)
+
+    with pytest.raises(SettingsError) as caught, loaded.blaming_origins():
+        build_catalog(loaded.settings)
+
+    message = str(caught.value)
+    assert message.startswith(line.format(file=tmp_path / "config.toml")), message
+    assert "\n" not in message
+
+
+@pytest.mark.parametrize(
+    ("error", "message"),
+    [
+        (SettingsError("narrow", key=("models", "x", "beam_size")), "models.x.beam_size: narrow"),
+        (SettingsError("no such package"), "no such package"),
+    ],
+    ids=["default", "no setting"],
+)
+def test_what_nobody_set_is_blamed_on_nobody(error: SettingsError, message: str) -> None:
+    """A default has its key alone, and some errors have no setting."""
+    with pytest.raises(SettingsError) as caught, load_settings(environ={}).blaming_origins():
+        raise error
+
+    assert str(caught.value) == message
+
+
 def test_a_models_name_keeps_its_spelling_in_a_variable(tmp_path: Path) -> None:
     """The file's spelling where the file knows the model, else the variable's."""
     toml = '[models."NLLB-600M"]\npath = "/m"\n[aliases]\nBest = "NLLB-600M"'
@@ -249,6 +335,27 @@ def test_a_models_name_keeps_its_spelling_in_a_variable(tmp_path: Path) -> None:
     assert settings.models["NLLB-600M"].beam_size == 3
     assert str(settings.models["Other-1.3B"].path) == "/o"
     assert settings.aliases == {"Best": "Other-1.3B"}
+
+
+@pytest.mark.parametrize("name", ["nllb-1.3B", "NLLB_1_3B", "nllb_1.3b"])
+def test_a_variable_may_mean_a_name_that_it_cannot_spell(tmp_path: Path, name: str) -> None:
+    """A shell and Lambda take letters, digits and underscores in a variable's name."""
+    toml = '[models."nllb-1.3B"]\npath = "/m"\n[aliases]\n"gpt-4.1" = "nllb-1.3B"'
+
+    settings = _load(tmp_path, toml, {f"MODELS__{name}__BEAM_SIZE": "5", "ALIASES__GPT_4_1": "other"}).settings
+
+    assert settings.models.keys() == {"nllb-1.3B"}
+    assert (settings.models["nllb-1.3B"].beam_size, str(settings.models["nllb-1.3B"].path)) == (5, "/m")
+    assert settings.aliases == {"gpt-4.1": "other"}
+
+
+def test_a_variable_that_may_mean_two_models_is_refused(tmp_path: Path) -> None:
+    """The exact name means one of them all the same."""
+    toml = '[models.a-b]\npath = "/1"\n[models."a.b"]\npath = "/2"'
+
+    assert _load(tmp_path, toml, {"MODELS__a.b__BEAM_SIZE": "5"}).settings.models["a.b"].beam_size == 5
+    with pytest.raises(SettingsError, match=r"environment variable MODELS__A_B__BEAM_SIZE: .*'a-b' or 'a\.b'"):
+        _load(tmp_path, toml, {"MODELS__A_B__BEAM_SIZE": "5"})
 
 
 @pytest.mark.parametrize(

@@ -101,12 +101,20 @@ def test_half_a_cpu_is_enough_to_answer(docker: Docker, image: str) -> None:
 def broken(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[tuple[str, ...], dict[str, str], str]:
     """Options of ``docker run``, variables, and the line that says what is wrong."""
     if request.param == "elsewhere":
-        return (), {"MODEL_PATH": "/nowhere"}, "error: model_path: '/nowhere' is not a folder that can be read"
+        return (
+            (),
+            {"MODEL_PATH": "/nowhere"},
+            "error: environment variable MODEL_PATH: '/nowhere' is not a folder that can be read",
+        )
     folder = tmp_path / "models"
     folder.mkdir(mode=0o755)
     mounted = ("--volume", f"{folder}:/opt/models:ro")
     if request.param == "empty":
-        return mounted, {}, "error: model_path: /opt/models holds no model.bin, and neither do its folders"
+        return (
+            mounted,
+            {},
+            "error: environment variable MODEL_PATH: /opt/models holds no model.bin, and neither do its folders",
+        )
     (folder / "model.bin").write_bytes(b"")
     (folder / "manifest.json").write_text("{", encoding="utf-8")
     return mounted, {}, "error: /opt/models/manifest.json"

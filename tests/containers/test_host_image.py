@@ -106,13 +106,15 @@ def test_its_health_check_fails_where_nothing_answers(docker: Docker, host_image
 
 def test_a_gpu_that_is_asked_for_and_absent_ends_it_with_one_line(docker: Docker, host_image: str) -> None:
     """Flags and variables alike."""
-    for asked in ((host_image, "--device", "cuda"), ("--env", "DEVICE=cuda", host_image)):
+    reason = "model 'nllb-demo': 'cuda', and no GPU and driver are to be found; allowed: auto, cpu"
+    for origin, asked in {
+        "--device": (host_image, "--device", "cuda"),
+        "environment variable DEVICE": ("--env", "DEVICE=cuda", host_image),
+    }.items():
         done = docker.run("run", "--rm", *HARDENED, *asked, check=False)
 
         assert done.returncode == USAGE
-        assert done.stdout + done.stderr == (
-            "error: models.nllb-demo.device: 'cuda', and no GPU and driver are to be found; allowed: auto, cpu\n"
-        )
+        assert done.stdout + done.stderr == f"error: {origin}: {reason}\n"
 
 
 def test_only_what_runs_is_in_it(content: dict[str, Any]) -> None:
