@@ -83,7 +83,7 @@ def _serve(loaded: LoadedSettings, *, example: bool) -> int:
     from handler.telemetry import logger  # noqa: PLC0415
 
     settings = loaded.settings
-    # Until the server takes signals, and where it raises the second one again: the end that was asked for is no failure.
+    # Until the server takes signals, and where it raises the second one again: an end that is asked for is no failure.
     # The first process of a container ignores a signal that it has not asked for.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     # Before the models are loaded: a port that is taken should be heard of at once.
