@@ -12,6 +12,7 @@ from weakref import WeakSet
 
 from handler.batches import Budget, next_batch
 from handler.errors import EngineError
+from handler.steps import wait_for_ctranslate2
 from handler.tasks import Sentence, Task
 
 Decode = Callable[[Sequence[Sentence]], None]
@@ -28,7 +29,6 @@ _GATHER_S = 0.005
 """Longest wait for the next of those that the last batch has answered: their clients are about to ask again."""
 _GATHER_AT_MOST_S = 0.1
 """Longest wait for all of them."""
-_EXIT_S = 1.0
 _BROKEN_AT = 3
 """Sentences that fail one after the other, each by itself: a device that has lost its state fails all that follow."""
 
@@ -40,7 +40,7 @@ class Careful:
         """Decode with ``decode`` on a device, ``cpu`` or ``cuda``."""
         self._decode = decode
         self._failures = 0
-        """Single sentences that have failed since anything was decoded."""
+        """Single sentences that have failed, less the batches decoded since: one device does not hide another's death."""
         self.budget = Budget(device)
 
     @property
@@ -60,15 +60,15 @@ class Careful:
                 batch[0].task.fail(error)
                 return
         else:
-            self._failures = 0
+            self._failures = max(0, self._failures - 1)
             if all(sentence.finished for sentence in batch):
                 self.budget.learn(batch, perf_counter() - start)
             return
         for sentence in batch:
             if sentence.task.over or sentence.finished:
                 continue
-            if sentence.told and sentence.task.search.sampling:
-                # What was drawn, and perhaps told, cannot be drawn again.
+            if sentence.told and sentence.task.live:
+                # Somebody has seen it, and it need not come out the same again.
                 sentence.task.fail(EngineError())
                 continue
             sentence.restart()
@@ -76,7 +76,7 @@ class Careful:
 
 
 class Unbatched:
-    """Decodes the sentences of one request after the other, in the caller's thread."""
+    """Decodes the sentences of each request by themselves, in the caller's thread."""
 
     def __init__(self, decode: Decode, device: str) -> None:
         """Decode with ``decode`` on a device, ``cpu`` or ``cuda``."""
@@ -100,6 +100,9 @@ class Unbatched:
 
     def close(self) -> None:
         """Do nothing: it has no threads."""
+
+    def join(self) -> None:
+        """Do nothing, as above."""
 
 
 class Batcher:
@@ -161,10 +164,10 @@ class Batcher:
         for task in tasks:
             task.fail(EngineError())
 
-    def join(self, limit_s: float) -> None:
-        """Wait for the threads of a closed batcher, for each at most ``limit_s`` seconds."""
+    def join(self) -> None:
+        """Wait for the threads of a closed batcher, each of which ends with its batch."""
         for thread in self._threads:
-            thread.join(limit_s)
+            thread.join()
 
     def _serve(self) -> None:
         answered = 0
@@ -172,6 +175,7 @@ class Batcher:
             self._on_batch(batch)
             self._careful.decode(batch)
             answered = len({sentence.task for sentence in batch if sentence.task.over})
+            del batch  # and with it what its requests refer to, which may wait for long
 
     def _next(self, answered: int) -> list[Sentence]:
         """Wait for the next batch; there is none once this is closed.
@@ -209,8 +213,11 @@ _open: "WeakSet[Batcher]" = WeakSet()
 
 
 @atexit.register
-def _close_all() -> None:
-    """Let no thread go on into the end of the interpreter."""
-    for batcher in list(_open):
+def _end() -> None:
+    """Let no thread ask for Python's lock once the interpreter ends: it would abort the process."""
+    batchers = list(_open)
+    for batcher in batchers:
         batcher.close()
-        batcher.join(_EXIT_S)
+    for batcher in batchers:
+        batcher.join()
+    wait_for_ctranslate2()

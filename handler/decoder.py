@@ -4,6 +4,7 @@ import handler.openmp  # noqa: F401 - before ctranslate2
 
 # isort: split
 from collections.abc import Callable, Iterable, Sequence
+from time import monotonic, sleep
 
 from ctranslate2 import TranslationResult, Translator
 
@@ -28,6 +29,12 @@ At CTranslate2's default of 1 it stops too early and drops words; at 2 it gave w
 _SCORED_TOKENS = 256
 """Target tokens, padding included, whose probabilities are computed at once: each has a float for every row of the
 vocabulary, 1 MB with NLLB's 256,206."""
+
+_UNLOAD_S, _PAUSE_S = 60.0, 0.01
+"""Longest wait for what is still decoded when the model is unloaded, and how often it is tried."""
+
+_CUDA_CANDIDATES = 64
+"""Of the likeliest tokens, from which ``top_p`` draws on a GPU."""
 
 _LENGTH_RATIO, _LENGTH_OFFSET = 3, 64
 """A translation longer than ``3 * source + 64`` tokens is a loop, not a translation.
@@ -69,7 +76,12 @@ class Decoder:
     def close(self) -> None:
         """End its threads and free the weights; a GPU's allocator would keep what merely nobody refers to."""
         self._runner.close()
-        self._translator.unload_model()
+        self._runner.join()
+        # CTranslate2 says nothing and does nothing while a batch runs: one whose requests were given up has no user.
+        deadline = monotonic() + _UNLOAD_S
+        while self._translator.model_is_loaded and monotonic() < deadline:
+            self._translator.unload_model()
+            sleep(_PAUSE_S)
 
     def decode(
         self,
@@ -90,7 +102,7 @@ class Decoder:
             options: How to search.
             cancellation: Ends the decoding: at the next token, or after the batch where there is a beam.
             on_start: Gets the milliseconds that the first sentence has waited for others.
-            on_tokens: Is told of every hypothesis of every sentence, in threads of CTranslate2's.
+            on_tokens: Is told of every hypothesis of every sentence, in other threads.
             live: Tell at every token, or sentence by sentence where there is a beam, in reading order: the first
                 sentence by itself, the others in batches that grow.
 
@@ -163,7 +175,7 @@ class Decoder:
                 length_penalty=search.length_penalty,
                 repetition_penalty=search.repetition_penalty,
                 no_repeat_ngram_size=search.no_repeat_ngram_size,
-                sampling_topk=0 if search.sampling else 1,  # 0 is the whole vocabulary
+                sampling_topk=self._candidates(search),
                 sampling_topp=search.sampling_topp,
                 sampling_temperature=search.sampling_temperature,
                 # 0: what is too long was refused or split above; CTranslate2 would silently truncate it.
@@ -177,6 +189,13 @@ class Decoder:
             raise EngineError from error
         for sentence, result in zip(batch, results, strict=True):
             sentence.end(list(self._hypotheses(result, sentence.bound)))
+
+    def _candidates(self, search: DecodingOptions) -> int:
+        """Return how many tokens one is drawn from; 0 is the whole vocabulary."""
+        if not search.sampling:
+            return 1
+        # CTranslate2 refuses to mask the unlikely ones of more than 8,192 on a GPU (its topp_mask_gpu.cu).
+        return _CUDA_CANDIDATES if search.sampling_topp < 1 and self._translator.device == "cuda" else 0
 
     def _bound(self, sentence: Sequence[str], options: DecodingOptions) -> int:
         """Return the most tokens of a translation, whatever is decoded beside it."""

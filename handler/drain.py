@@ -25,8 +25,13 @@ class Drain:
 
     @property
     def over(self) -> bool:
-        """Whether it may end now."""
-        return self._deadline_s is not None and (not self._running() or monotonic() >= self._deadline_s)
+        """Whether it may end: everything is answered."""
+        return self.begun and not self._running()
+
+    @property
+    def late(self) -> bool:
+        """Whether it has to end: its time is over."""
+        return self._deadline_s is not None and monotonic() >= self._deadline_s
 
     def begin(self) -> None:
         """Take no more requests."""

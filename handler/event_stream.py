@@ -35,17 +35,27 @@ class EventStream(Response):
 
     media_type = "text/event-stream"
 
-    def __init__(self, events: AsyncGenerator[bytes, None], *, on_end: Callable[[], object], limit_s: float) -> None:
+    def __init__(
+        self,
+        events: AsyncGenerator[bytes, None],
+        *,
+        farewell: Callable[[], bytes],
+        on_end: Callable[[], object],
+        limit_s: float,
+    ) -> None:
         """Send events.
 
         Args:
             events: What is sent.
+            farewell: What is sent if the process ends before the stream does.
             on_end: Called when no more is sent, for whatever reason.
             limit_s: Seconds that a client may take to read all of it.
         """
         super().__init__(headers={"cache-control": "no-cache", "x-accel-buffering": "no"})
         del self.headers["content-length"]
         self._events = events
+        self._farewell = farewell
+        self._begun = False
         self._on_end = on_end
         self._limit_s = limit_s + _GRACE_S
 
@@ -56,11 +66,16 @@ class EventStream(Response):
         except (AbandonedError, TimeLimitError):
             # An answer has begun, so this is for the log alone.
             request_record(scope).abandoned = True
+        except asyncio.CancelledError:
+            if self._begun:
+                await send({"type": "http.response.body", "body": self._farewell()})
+            raise
         finally:
             self._on_end()
 
     async def _send_all(self, send: Send) -> None:
         await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
+        self._begun = True
         async with aclosing(self._events) as events:
             async for data in events:
                 await send({"type": "http.response.body", "body": data, "more_body": True})

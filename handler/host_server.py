@@ -1,5 +1,6 @@
 """uvicorn's server with an end that fails nobody: what runs is finished, what comes is refused."""
 
+import asyncio
 from types import FrameType
 
 import uvicorn
@@ -8,6 +9,9 @@ from handler.drain import Drain
 
 _CANCEL_S = 1
 """For what still runs when its time is over to be told so."""
+
+_IDLE_TICKS = 3
+"""For how long nothing must be asked: a request on its way into a connection that is being closed would fail."""
 
 
 class HostServer(uvicorn.Server):
@@ -18,6 +22,7 @@ class HostServer(uvicorn.Server):
         super().__init__(config)
         config.timeout_graceful_shutdown = _CANCEL_S
         self._drain = drain
+        self._idle_ticks = 0
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """Take a signal."""
@@ -27,6 +32,14 @@ class HostServer(uvicorn.Server):
             self._drain.begin()
 
     async def on_tick(self, counter: int) -> bool:
-        """Look every 100 ms whether the end has come."""
-        self.should_exit |= self._drain.over
+        """Look every 100 ms whether the end has come: the last answer is read, and nobody was just about to ask."""
+        idle = self._drain.over and not any(map(_unread, self.server_state.connections))
+        self._idle_ticks = self._idle_ticks + 1 if idle else 0
+        self.should_exit |= self._idle_ticks >= _IDLE_TICKS or self._drain.late
         return await super().on_tick(counter)
+
+
+def _unread(connection: asyncio.Protocol) -> bool:
+    """Tell whether a connection still has something to send to its client."""
+    transport = getattr(connection, "transport", None)
+    return transport is not None and transport.get_write_buffer_size() > 0

@@ -86,6 +86,8 @@ def load_engine(
         try:
             engine.warm_up()
         except EngineError as error:
+            # Its threads would keep it, and the next attempt needs the memory.
+            engine.close()
             # Its message is for clients; the log wants what CTranslate2 said: a library, the GPU's memory.
             raise error.__cause__ or error from None
     report = LoadReport(

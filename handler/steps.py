@@ -1,6 +1,5 @@
 """What CTranslate2 calls at every token: it tells of the token, and ends the decoding of what nobody wants."""
 
-import atexit
 from collections.abc import Sequence
 from time import monotonic, sleep
 from weakref import WeakSet
@@ -42,11 +41,11 @@ _alive: "WeakSet[Steps]" = WeakSet()
 """What CTranslate2 was given to call and still holds."""
 
 
-@atexit.register
-def _wait_for_ctranslate2() -> None:
-    """Let CTranslate2's threads drop what they were given to call, which they do a moment after they have returned.
+def wait_for_ctranslate2() -> None:
+    """Before the process ends, let CTranslate2's threads drop what they were given to call.
 
-    For that they need Python's lock, and a thread that asks for it once the interpreter ends aborts the process.
+    They do so a moment after they have returned, and need Python's lock for it: a thread that asks for that once the
+    interpreter ends aborts the process.
     """
     deadline = monotonic() + _EXIT_S
     while _alive and monotonic() < deadline:

@@ -47,7 +47,8 @@ class Task:
         self._on_start: Callable[[float], object] | None = on_start
         self._begun_s = perf_counter()
         self._on_tokens = on_tokens
-        self._live = live
+        self.live = live
+        """Whether tokens that were told once may be seen already."""
         self._waiting: deque[Sentence] = deque()
         self._unfinished = 0
         self._lock = Lock()
@@ -82,14 +83,18 @@ class Task:
         """Take that sentence out, to be decoded."""
         on_start, self._on_start = self._on_start, None
         if on_start is not None:
-            on_start((perf_counter() - self._begun_s) * 1e3)
+            try:
+                on_start((perf_counter() - self._begun_s) * 1e3)
+            except Exception as error:  # noqa: BLE001 - as in tell
+                self.fail(error)
         return self._waiting.popleft()
 
     def fail(self, error: Exception) -> None:
         """End the task with ``error``."""
         with self._lock:
-            self._error = self._error or error
-        self._done.set()
+            if not self._done.is_set():
+                self._error = error
+                self._done.set()
 
     def wait(self) -> None:
         """Return once every sentence is decoded, or the answers are complete without.
@@ -108,7 +113,7 @@ class Task:
 
     def tell(self, sentence: "Sentence", hypothesis: int, tokens: Sequence[str], state: State) -> None:
         """Pass on what a hypothesis of a sentence has come to."""
-        if state == "growing" and not self._live:
+        if state == "growing" and not self.live:
             return
         with self._lock:
             if self.over:
@@ -177,6 +182,8 @@ class Sentence:
 
     def end(self, hypotheses: Sequence[Decoded]) -> None:
         """Take the hypotheses that a search has found, best first; it may find fewer than it was asked for."""
+        if self.task.over:
+            return
         for number in range(self.task.search.hypotheses):
             if number not in self._over:
                 decoded = hypotheses[number % len(hypotheses)]

@@ -76,7 +76,7 @@ class Place:
         self._call: Future[Any] | None = None
 
     def begin(self) -> None:
-        """Say that the call no longer waits for its turn, in its own thread; it ends so at the latest."""
+        """Say that the call no longer waits for its turn, from any thread; at the latest it is said at its end."""
         on_begin, self._on_begin = self._on_begin, None
         if on_begin is not None:
             on_begin()

@@ -1,7 +1,9 @@
 """Sentences of several requests in one batch: the same answers, each as soon as its own sentences are decoded."""
 
+import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from itertools import chain, repeat
 from pathlib import Path
 from threading import Event
 from time import monotonic, sleep
@@ -13,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from handler.assembly import Decoded, State
-from handler.batcher import Batcher
+from handler.batcher import Batcher, Careful, Decode
 from handler.batches import Budget, next_batch, padded
 from handler.cancellation import Cancellation
 from handler.catalog import build_catalog
@@ -37,6 +39,7 @@ def _task(
     options: DecodingOptions = GREEDY,
     cancellation: Cancellation | None = None,
     on_tokens: Callable[[int, int, Sequence[str], State], bool] = lambda *_: False,
+    live: bool = False,
 ) -> Task:
     """Return a task with sentences of these lengths."""
     task = Task(
@@ -44,7 +47,7 @@ def _task(
         cancellation=cancellation or Cancellation(),
         on_start=lambda _: None,
         on_tokens=on_tokens,
-        live=False,
+        live=live,
     )
     for index, length in enumerate(sentences):
         task.add(index, ["a"] * length, target_lang="fra_Latn", bound=9)
@@ -141,9 +144,76 @@ def test_together_they_are_answered_as_alone(nllb: Engine) -> None:
     assert sum(sizes) >= len(asked)
 
 
-def test_what_cannot_be_decoded_fails_alone(nllb: Engine) -> None:
-    """CTranslate2 refuses a whole batch for one sentence that is beyond its positions."""
-    del nllb
+class Fussy:
+    """Decodes no batch with a sentence of a certain length: what CTranslate2 cannot decode fails all of its batch."""
+
+    def __init__(self, length: int) -> None:
+        self.length = length
+        self.sizes: list[int] = []
+
+    def decode(self, batch: Sequence[Sentence]) -> None:
+        """Decode ``batch``, or tell a first token of each sentence and fail."""
+        self.sizes.append(len(batch))
+        if any(len(sentence.tokens) == self.length for sentence in batch):
+            if len(batch) > 1:
+                for sentence in batch:
+                    sentence.step(0, "b", last=False)
+            raise EngineError
+        _end(batch)
+
+
+def _together(decode: Decode, *tasks: Task) -> list[Exception | None]:
+    """Have ``tasks`` decoded in one batch, behind another that holds them up; return what each came to."""
+    gate, blocker = Gate(), _task(3)
+    decoders = chain([gate.decode], repeat(decode))
+    batcher = Batcher(lambda batch: next(decoders)(batch), "cpu", replicas=1, on_batch=lambda _: None)  # noqa: PLW0108
+    with ThreadPoolExecutor(len(tasks) + 1) as pool:
+        pool.submit(batcher.run, blocker)
+        gate.wait_for(1)
+        futures = _waiting(batcher, pool, *tasks)
+        gate.open.set()
+        outcomes = [future.exception(TIMEOUT_S) for future in futures]
+    batcher.close()
+    batcher.join()
+    return [outcome if outcome is None else _exception(outcome) for outcome in outcomes]
+
+
+def _exception(outcome: BaseException) -> Exception:
+    assert isinstance(outcome, Exception)
+    return outcome
+
+
+def test_what_cannot_be_decoded_fails_alone() -> None:
+    """Its batch mates are decoded again, each by itself, and hear of every token once they are certain."""
+    told: list[tuple[Sequence[str], State]] = []
+
+    def on_tokens(_: int, __: int, tokens: Sequence[str], state: State) -> bool:
+        told.append((list(tokens), state))
+        return False
+
+    fussy = Fussy(7)
+    good, bad = [_task(5, on_tokens=on_tokens), _task(6)], _task(7)
+
+    outcomes = _together(fussy.decode, good[0], bad, good[1])
+
+    assert [type(outcome) for outcome in outcomes] == [type(None), EngineError, type(None)]
+    assert fussy.sizes == [3, 1, 1, 1]
+    assert told == [(["b"], "ended")]
+
+
+def test_what_was_told_is_not_decoded_again() -> None:
+    """A stream that somebody has seen the beginning of fails with its batch: it need not come out the same again."""
+    fussy = Fussy(7)
+    stream, whole, bad = _task(5, live=True), _task(6), _task(7)
+
+    outcomes = _together(fussy.decode, stream, whole, bad)
+
+    assert [type(outcome) for outcome in outcomes] == [EngineError, type(None), EngineError]
+    assert fussy.sizes == [3, 1, 1]
+
+
+def test_ctranslate2_refuses_a_sentence_and_goes_on() -> None:
+    """One that is beyond its positions; the next is decoded."""
     spec = next(iter(build_catalog(Settings()).models.values()))
     translator = open_translator(
         str(spec.path),
@@ -155,45 +225,36 @@ def test_what_cannot_be_decoded_fails_alone(nllb: Engine) -> None:
         inter_threads=1,
         intra_threads=1,
     )
-    sizes: list[int] = []
     decoder = Decoder(
         translator,
         family="nllb",
         max_target_tokens=spec.max_target_tokens,
         batching=True,
-        on_batch=lambda batch: sizes.append(len(batch)),
+        on_batch=lambda _: None,
     )
-    good, bad = ["eng_Latn", "▁Thank", "▁you", ".", "</s>"], ["eng_Latn", *["▁you"] * 2000, "</s>"]
 
-    def decode(tokens: list[str]) -> Sequence[str]:
-        answers: list[Sequence[str]] = []
-
-        def take(_: int, __: int, tokens: Sequence[str], ___: State) -> bool:
-            answers.append(tokens)
-            return False
-
+    def decode(tokens: list[str]) -> None:
         decoder.decode(
             [tokens],
             "fra_Latn",
             GREEDY,
             Cancellation(),
             on_start=lambda _: None,
-            on_tokens=take,
+            on_tokens=lambda *_: False,
             live=False,
         )
-        return answers[0]
 
-    expected = decode(good)
-    with ThreadPoolExecutor(8) as pool:
-        futures = [pool.submit(decode, bad if number == 4 else good) for number in range(8)]
-        with pytest.raises(EngineError):
-            futures[4].result(TIMEOUT_S)
-        answers = [future.result(TIMEOUT_S) for number, future in enumerate(futures) if number != 4]
-
-    assert answers == [expected] * 7
-    assert decode(good) == expected
-    assert not decoder.broken
+    with pytest.raises(EngineError):
+        decode(["eng_Latn", *["▁you"] * 2000, "</s>"])
+    decode(["eng_Latn", "▁Thank", "▁you", ".", "</s>"])
     decoder.close()
+
+    assert not translator.model_is_loaded
+    assert not _batch_threads()
+
+
+def _batch_threads() -> list[str]:
+    return [thread.name for thread in threading.enumerate() if thread.name.startswith("batches-")]
 
 
 def test_an_engine_that_fails_whatever_it_is_given_is_broken() -> None:
@@ -207,7 +268,7 @@ def test_an_engine_that_fails_whatever_it_is_given_is_broken() -> None:
 
     batcher = Batcher(decode, "cpu", replicas=1, on_batch=lambda _: None)
     states = []
-    for works in (False, False, True, False, False, False):
+    for works in (False, False, True, False, False, False, True):
         task = _task(3)
         if works:
             batcher.run(task)
@@ -217,7 +278,7 @@ def test_an_engine_that_fails_whatever_it_is_given_is_broken() -> None:
         states.append(batcher.broken)
     batcher.close()
 
-    assert states == [False, False, False, False, False, True]
+    assert states == [False, False, False, False, True, True, True]
 
 
 def test_each_hears_of_its_own_sentence_first() -> None:
@@ -372,6 +433,18 @@ def test_batches_grow_with_the_speed_of_the_model() -> None:
     assert fast.tokens == grown > 10 * least
     fast.shrink()
     assert fast.tokens == grown // 2
+
+
+def test_what_nobody_waited_for_tells_nothing_of_speed() -> None:
+    """A batch whose requests were given up is over in a moment: larger ones would make a slow server slower."""
+    careful = Careful(_end, "cpu")
+    before = careful.budget.tokens
+    for _ in range(9):
+        cancellation = Cancellation()
+        cancellation.cancel()
+        careful.decode(next_batch([_task(*[20] * 90, cancellation=cancellation)], before))
+
+    assert careful.budget.tokens == before
 
 
 def test_many_at_once_over_http_get_their_own_answers(tmp_path: Path) -> None:

@@ -115,3 +115,19 @@ def test_no_request_of_many_clients_fails(tmp_path: Path) -> None:
             assert body["choices"][0]["message"]["content"] == HOTEL_FR
         else:
             assert body["error"]["code"] == "draining"
+
+
+def test_a_stream_that_takes_too_long_is_told_so(tmp_path: Path) -> None:
+    """Its status was 200; the error is its last event, and the log has it."""
+    with running_server(tmp_path, DRAIN_S="0.2") as server, ThreadPoolExecutor(1) as pool:
+        long = pool.submit(server.chat, LONG, **FRENCH, beam_size=16, stream=True)
+        _running(long)
+        server.process.send_signal(signal.SIGTERM)
+        answer = long.result(REQUEST_TIMEOUT_S)
+        exit_code = server.process.wait(REQUEST_TIMEOUT_S)
+        [line] = [line for line in server.log_lines() if line.get("path") == "/v1/chat/completions"]
+
+    *_, error, done, _ = answer.body.decode().split("\n\n")
+    assert (answer.status, done, exit_code) == (200, "data: [DONE]", 0)
+    assert json.loads(error.removeprefix("data: "))["error"]["code"] == "draining"
+    assert line["error"] == "DrainingError"

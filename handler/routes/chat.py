@@ -2,6 +2,8 @@
 
 import asyncio
 from collections.abc import AsyncGenerator
+from contextlib import suppress
+from functools import partial
 
 from fastapi import APIRouter, Request
 from starlette.responses import JSONResponse, Response
@@ -11,7 +13,7 @@ from handler.completions import Chunks, Completion
 from handler.dependencies import chat_completion_request, models_of, settings_of, workers_of
 from handler.documentation import operation
 from handler.engine import Engine, Translation
-from handler.errors import ModelNotFoundError, TimeLimitError
+from handler.errors import DrainingError, ModelNotFoundError, TimeLimitError
 from handler.event_stream import DONE, EventStream, event, unless_abandoned
 from handler.exception_handlers import error_object
 from handler.jobs import Job, deadline_s
@@ -96,7 +98,9 @@ async def _stream(request: Request, job: Job) -> Response:
     live = LiveText()
 
     def on_timings(timings_ms: dict[str, float]) -> None:
-        loop.call_soon_threadsafe(job.record.timings_ms.update, timings_ms)
+        # As in live_text: the loop may be closed.
+        with suppress(RuntimeError):
+            loop.call_soon_threadsafe(job.record.timings_ms.update, timings_ms)
 
     def finish(task: _Running) -> None:
         live.close()
@@ -130,7 +134,12 @@ async def _stream(request: Request, job: Job) -> Response:
         with_usage=bool(options and options.include_usage),
         obfuscated=bool(options and options.include_obfuscation),
     )
-    return EventStream(_events(job, chunks, first, live, running), on_end=end, limit_s=job.left_s())
+    return EventStream(
+        _events(job, chunks, first, live, running),
+        farewell=partial(_failure, job, DrainingError()),
+        on_end=end,
+        limit_s=job.left_s(),
+    )
 
 
 async def _events(
@@ -150,12 +159,17 @@ async def _events(
             texts = await live.take()
         translation = await _finished(running)
     except Exception as error:  # noqa: BLE001 - whatever it is, the client must hear of it
-        job.record.fields["error"] = type(error).__name__
-        yield event(error_object(error, request_id=job.record.request_id))
+        yield _failure(job, error)
     else:
         for chunk in chunks.end(translation):
             yield event(chunk)
-    yield DONE
+        yield DONE
+
+
+def _failure(job: Job, error: Exception) -> bytes:
+    """Return the end of a stream that breaks off, and note it for the log."""
+    job.record.fields["error"] = type(error).__name__
+    return event(error_object(error, request_id=job.record.request_id)) + DONE
 
 
 async def _finished(running: _Running) -> Translation:
