@@ -40,7 +40,7 @@ class Careful:
         """Decode with ``decode`` on a device, ``cpu`` or ``cuda``."""
         self._decode = decode
         self._failures = 0
-        """Single sentences that have failed, less the batches decoded since: one device does not hide another's death."""
+        """Single sentences that have failed, less the batches decoded since: one device does not hide another's."""
         self.budget = Budget(device)
 
     @property
