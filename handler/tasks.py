@@ -172,7 +172,9 @@ class Sentence:
             return True
         tokens = self._decoded.setdefault(hypothesis, [])
         state: State = "ended"
-        if token != EOS:
+        if token != EOS or not last:
+            # What looks like the end and is none to CTranslate2 is a token like any other: a model converted wrongly is
+            # not to look right here and be wrong with a beam.
             tokens.append(token)
             state = "cut" if last or len(tokens) >= self.bound else "growing"
         if state != "growing":

@@ -289,7 +289,7 @@ def test_each_hears_of_its_own_sentence_first() -> None:
     def decode(batch: Sequence[Sentence]) -> None:
         for sentence in batch:
             if sentence.task is short:
-                sentence.step(0, "</s>", last=False)
+                sentence.step(0, "</s>", last=True)
         assert goes_on.wait(TIMEOUT_S)
         _end(batch)
 
