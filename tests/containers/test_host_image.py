@@ -171,3 +171,10 @@ def test_it_is_small_without_the_cuda_libraries(docker: Docker, host_image: str)
 
     assert sizes["packages"] + sizes["code"] <= MOST_PACKAGES_AND_CODE
     assert sizes["CUDA libraries"] == 0
+
+
+def test_a_new_volume_for_models_can_be_written(docker: Docker, host_image: str) -> None:
+    """It has the owner of the folder in the image, who is the one that the server runs as."""
+    script = "import os; open(os.environ['MODEL_CACHE'] + '/model', 'x').close()"
+
+    docker.run("run", "--rm", "--read-only", "--cap-drop", "ALL", "--entrypoint", "python", host_image, "-c", script)
