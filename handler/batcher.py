@@ -78,14 +78,9 @@ class Careful:
 class Unbatched:
     """Decodes the sentences of each request by themselves, in the caller's thread."""
 
-    def __init__(self, decode: Decode, device: str) -> None:
-        """Decode with ``decode`` on a device, ``cpu`` or ``cuda``."""
-        self._careful = Careful(decode, device)
-
-    @property
-    def broken(self) -> bool:
-        """Whether nothing has been decoded for so long that a new process is needed."""
-        return self._careful.broken
+    def __init__(self, careful: Careful) -> None:
+        """Decode with ``careful``."""
+        self._careful = careful
 
     def run(self, task: Task) -> None:
         """Decode all of ``task``.
@@ -111,16 +106,15 @@ class Batcher:
     As many threads as the engine has replicas each take the next batch when theirs is decoded.
     """
 
-    def __init__(self, decode: Decode, device: str, *, replicas: int, on_batch: OnBatch) -> None:
+    def __init__(self, careful: Careful, *, replicas: int, on_batch: OnBatch) -> None:
         """Start the threads.
 
         Args:
-            decode: As above; called by several threads at once.
-            device: ``cpu`` or ``cuda``.
+            careful: Decodes; called by several threads at once.
             replicas: Batches that the engine decodes at the same time.
             on_batch: Is told of each batch before it is decoded.
         """
-        self._careful = Careful(decode, device)
+        self._careful = careful
         self._on_batch = on_batch
         self._changed = Condition()
         self._tasks: list[Task] = []
@@ -133,11 +127,6 @@ class Batcher:
         for thread in self._threads:
             thread.start()
         _open.add(self)
-
-    @property
-    def broken(self) -> bool:
-        """Whether nothing has been decoded for so long that a new process is needed."""
-        return self._careful.broken
 
     def run(self, task: Task) -> None:
         """Decode all of ``task``, its sentences beside those of others.

@@ -9,7 +9,7 @@ from time import monotonic, sleep
 from ctranslate2 import TranslationResult, Translator
 
 from handler.assembly import Decoded
-from handler.batcher import Batcher, OnBatch, Unbatched
+from handler.batcher import Batcher, Careful, OnBatch, Unbatched
 from handler.batches import by_length, in_order
 from handler.cancellation import Cancellation
 from handler.decoding_options import DecodingOptions
@@ -62,16 +62,17 @@ class Decoder:
         self._translator = translator
         self._max_target_tokens = max_target_tokens
         self._has_language = family == "nllb"
+        self._careful = Careful(self._decode, translator.device)
         self._runner = (
-            Batcher(self._decode, translator.device, replicas=translator.num_translators, on_batch=on_batch)
+            Batcher(self._careful, replicas=translator.num_translators, on_batch=on_batch)
             if batching
-            else Unbatched(self._decode, translator.device)
+            else Unbatched(self._careful)
         )
 
     @property
     def broken(self) -> bool:
         """Whether CTranslate2 fails whatever it is given."""
-        return self._runner.broken
+        return self._careful.broken
 
     def close(self) -> None:
         """End its threads and free the weights; a GPU's allocator would keep what merely nobody refers to."""

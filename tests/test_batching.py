@@ -101,7 +101,7 @@ def gate() -> Gate:
 @pytest.fixture
 def batcher(gate: Gate) -> Iterator[Batcher]:
     """A batcher behind the gate."""
-    batcher = Batcher(gate.decode, "cpu", replicas=1, on_batch=lambda _: None)
+    batcher = Batcher(Careful(gate.decode, "cpu"), replicas=1, on_batch=lambda _: None)
     yield batcher
     gate.open.set()
     batcher.close()
@@ -166,7 +166,11 @@ def _together(decode: Decode, *tasks: Task) -> list[Exception | None]:
     """Have ``tasks`` decoded in one batch, behind another that holds them up; return what each came to."""
     gate, blocker = Gate(), _task(3)
     decoders = chain([gate.decode], repeat(decode))
-    batcher = Batcher(lambda batch: next(decoders)(batch), "cpu", replicas=1, on_batch=lambda _: None)  # noqa: PLW0108
+
+    def decode_next(batch: Sequence[Sentence]) -> None:
+        next(decoders)(batch)
+
+    batcher = Batcher(Careful(decode_next, "cpu"), replicas=1, on_batch=lambda _: None)
     with ThreadPoolExecutor(len(tasks) + 1) as pool:
         pool.submit(batcher.run, blocker)
         gate.wait_for(1)
@@ -266,7 +270,8 @@ def test_an_engine_that_fails_whatever_it_is_given_is_broken() -> None:
             raise EngineError
         _end(batch)
 
-    batcher = Batcher(decode, "cpu", replicas=1, on_batch=lambda _: None)
+    careful = Careful(decode, "cpu")
+    batcher = Batcher(careful, replicas=1, on_batch=lambda _: None)
     states = []
     for works in (False, False, True, False, False, False, True):
         task = _task(3)
@@ -275,7 +280,7 @@ def test_an_engine_that_fails_whatever_it_is_given_is_broken() -> None:
         else:
             with pytest.raises(EngineError):
                 batcher.run(task)
-        states.append(batcher.broken)
+        states.append(careful.broken)
     batcher.close()
 
     assert states == [False, False, False, False, True, True, True]
@@ -300,7 +305,7 @@ def test_each_hears_of_its_own_sentence_first() -> None:
     def decode_next(batch: Sequence[Sentence]) -> None:
         next(decoders)(batch)
 
-    batcher = Batcher(decode_next, "cpu", replicas=1, on_batch=lambda _: None)
+    batcher = Batcher(Careful(decode_next, "cpu"), replicas=1, on_batch=lambda _: None)
     with ThreadPoolExecutor(3) as pool:
         pool.submit(batcher.run, first)
         gate.wait_for(1)
@@ -386,7 +391,7 @@ def test_a_fault_of_one_listener_is_its_own() -> None:
         raise ZeroDivisionError
 
     faulty, good = _task(3, on_tokens=fault), _task(3)
-    batcher = Batcher(_end, "cpu", replicas=1, on_batch=lambda _: None)
+    batcher = Batcher(Careful(_end, "cpu"), replicas=1, on_batch=lambda _: None)
     with pytest.raises(ZeroDivisionError):
         batcher.run(faulty)
     batcher.run(good)
