@@ -107,7 +107,7 @@ def test_a_stream(report: Report, servers: Servers, name: str) -> None:
 
     assert report(name)["streamed_error"] is None
     assert "".join(part["text"] for part in parts) == translation(TEXT, "fra_Latn")
-    assert sum(bool(part["text"]) for part in parts) > 10
+    assert sum(bool(part["text"]) for part in parts) > 2  # a client that is late gets several in one
     assert [part["finish_reason"] for part in parts if part["finish_reason"]] == ["stop"]
     assert [part["usage"] for part in parts if part["usage"]] == [servers.usage(TEXT)]
 
