@@ -2,12 +2,9 @@
 
 from collections.abc import Callable
 from functools import cache, partial
-from types import FunctionType
 from typing import TYPE_CHECKING
 
-from fastapi import APIRouter, FastAPI
-from fastapi.exceptions import EndpointContext
-from fastapi.routing import _endpoint_context_cache
+from fastapi import FastAPI
 from fastapi.telemetry import TelemetryConfig
 from starlette.datastructures import Headers
 
@@ -81,8 +78,8 @@ def create_app(
         routers.append(metrics.router)
         guarded += [metrics.PATH] if settings.metrics == "guarded" else ()
     for router in routers:
-        app.include_router(router)
-        _describe_endpoints(router)
+        # Not included, which would wrap each route once more: there is nothing to add to what it says itself.
+        app.router.routes.extend(router.routes)
     add_exception_handlers(app)
     app.openapi = cache(partial(openapi_document, app))  # type: ignore[method-assign] # FastAPI's documented way
     # The last one added is outermost: every answer has its ids, and a browser may read every refusal.
@@ -125,16 +122,6 @@ def _find_trace_id(tracer_provider: "TracerProvider | None") -> Callable[[Header
     from handler.tracing import current_trace_id  # noqa: PLC0415 - for those who send spans
 
     return current_trace_id
-
-
-def _describe_endpoints(router: APIRouter) -> None:
-    """Tell FastAPI where its endpoints stand; else it reads and tokenizes their source in the first request of each."""
-    for route in router.routes:
-        endpoint = getattr(route, "endpoint", None)
-        if isinstance(endpoint, FunctionType):
-            code = endpoint.__code__
-            context = EndpointContext(file=code.co_filename, line=code.co_firstlineno, function=endpoint.__name__)
-            _endpoint_context_cache[id(endpoint)] = context
 
 
 def _workers(spec: ModelSpec, settings: Settings) -> Workers:

@@ -3,9 +3,11 @@
 import logging
 import os
 import sys
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from mangum import Mangum
+from mangum.handlers.api_gateway import HTTPGateway
 
 from handler import ahead
 from handler.composition import compose
@@ -21,6 +23,12 @@ if TYPE_CHECKING:
 
 _ON_DEMAND = "on-demand"
 """``AWS_LAMBDA_INITIALIZATION_TYPE`` of an environment that a request is waiting for; others are made in advance."""
+
+
+class _HttpApi(HTTPGateway):
+    """Mangum's own, which asks for its scope twice and makes it each time."""
+
+    scope = cached_property(HTTPGateway.scope.fget)
 
 
 def _end_init(message: str = "") -> NoReturn:
@@ -66,7 +74,7 @@ ahead.forget()
 logging.getLogger("mangum").setLevel(logging.WARNING)
 
 # Mangum runs lifespan on every invocation, so it is off and the models are loaded above.
-_http = Mangum(app, lifespan="off")
+_http = Mangum(app, lifespan="off", custom_handlers=[_HttpApi])
 
 
 def lambda_handler(event: Any, context: Any) -> dict[str, Any]:  # noqa: ANN401 - whatever the runtime delivers

@@ -21,7 +21,13 @@ SERVICE = "ctranslate2-server"
 # A level of its own: left out, the logger would read LOG_LEVEL itself, before the settings could refuse a bad one.
 # Where Lambda has a level it wins over any that is said here, and Powertools warns of one below it.
 _FIRST_LEVEL = "CRITICAL" if "AWS_LAMBDA_LOG_LEVEL" in os.environ else "INFO"
-logger = Logger(service=SERVICE, level=_FIRST_LEVEL, use_rfc3339=True)
+logger = Logger(
+    service=SERVICE,
+    level=_FIRST_LEVEL,
+    use_rfc3339=True,
+    # Messages are words: Powertools would try to read each as JSON.
+    json_deserializer=str,
+)
 
 _SANE_ID = re.compile(r"[\x21-\x7e]{1,128}")
 _TRACEPARENT = re.compile(

@@ -22,10 +22,11 @@ from handler.live_text import LiveText
 from handler.models import ModelManager
 from handler.parameters import decoding_options
 from handler.prompts import Named, parse_suffix
+from handler.routing import PlainRoute
 from handler.schemas import ChatCompletion, ChatCompletionChunk, ChatCompletionRequest
 from handler.telemetry import request_record
 
-router = APIRouter(prefix="/v1/chat", tags=["Chat"])
+router = APIRouter(prefix="/v1/chat", tags=["Chat"], route_class=PlainRoute)
 
 _Running = asyncio.Task[tuple[Engine, Translation]]
 

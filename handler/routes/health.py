@@ -9,9 +9,10 @@ from handler.dependencies import drain_of, models_of
 from handler.documentation import operation
 from handler.drain import Drain
 from handler.models import ModelManager
+from handler.routing import PlainRoute
 from handler.schemas import Health
 
-router = APIRouter(tags=["Health"])
+router = APIRouter(tags=["Health"], route_class=PlainRoute)
 
 
 @router.head("/health/live", include_in_schema=False)

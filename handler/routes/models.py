@@ -9,9 +9,10 @@ from handler.catalog import ModelSpec
 from handler.dependencies import models_of
 from handler.documentation import operation
 from handler.models import ModelManager
+from handler.routing import PlainRoute
 from handler.schemas import Model, ModelList
 
-router = APIRouter(prefix="/v1/models", tags=["Models"])
+router = APIRouter(prefix="/v1/models", tags=["Models"], route_class=PlainRoute)
 
 _OWNER = "ctranslate2-server"
 
