@@ -25,9 +25,10 @@ def nothing(_: Sequence[Sentence]) -> None:
     """Take note of nothing."""
 
 
-_GATHER_S = 0.005
-"""Longest wait for the next of those that the last batch has answered: their clients are about to ask again."""
-_GATHER_AT_MOST_S = 0.1
+_GATHER_PAUSE = (0.005, 0.01)
+"""Longest wait for the next of those that the last batch has answered, whose clients are about to ask again: seconds,
+or the share of what that batch took where this is more."""
+_GATHER = (0.1, 0.1)
 """Longest wait for all of them."""
 _BROKEN_AT = 3
 """Sentences that fail one after the other, each by itself: a device that has lost its state fails all that follow."""
@@ -103,7 +104,8 @@ class Unbatched:
 class Batcher:
     """Decodes sentences of many requests together. Thread-safe.
 
-    As many threads as the engine has replicas each take the next batch when theirs is decoded.
+    A request that finds the engine idle decodes in its own thread: to hand it over and be woken again would only take
+    time. What comes meanwhile waits, and threads of the batcher, as many as the engine has replicas, take it together.
     """
 
     def __init__(self, careful: Careful, *, replicas: int, on_batch: OnBatch) -> None:
@@ -120,6 +122,10 @@ class Batcher:
         self._tasks: list[Task] = []
         """Those with sentences that wait, in the order of their turns."""
         self._arrived_s = 0.0
+        self._idle = replicas
+        """Replicas that nobody decodes with or gathers for."""
+        self._leading = 0
+        """Requests that decode in their own threads."""
         self._closed = False
         self._threads = [
             Thread(target=self._serve, name=f"batches-{number}", daemon=True) for number in range(replicas)
@@ -135,13 +141,12 @@ class Batcher:
             AbandonedError: Nobody waits for it any more.
             EngineError: CTranslate2 failed.
         """
-        if task.next is not None:
-            with self._changed:
-                if self._closed:
-                    raise EngineError
-                self._tasks.append(task)
-                self._arrived_s = perf_counter()
-                self._changed.notify()
+        batch = [] if task.next is None or task.over else self._lead_or_queue(task)
+        if batch:
+            try:
+                self._decode(batch)
+            finally:
+                self._follow(task)
         task.wait()
 
     def close(self) -> None:
@@ -154,38 +159,97 @@ class Batcher:
             task.fail(EngineError())
 
     def join(self) -> None:
-        """Wait for the threads of a closed batcher, each of which ends with its batch."""
+        """Wait until a closed batcher decodes nothing any more."""
         for thread in self._threads:
             thread.join()
+        with self._changed:
+            self._changed.wait_for(lambda: not self._leading)
+
+    def _lead_or_queue(self, task: Task) -> list[Sentence]:
+        """Return the first batch of ``task`` if the engine is idle; else let it wait for its turn."""
+        with self._changed:
+            if self._closed:
+                raise EngineError
+            if self._idle and not self._tasks:
+                self._idle -= 1
+                self._leading += 1
+                return next_batch([task], self._careful.budget.tokens)
+            self._queue(task)
+        return []
+
+    def _follow(self, task: Task) -> None:
+        """Leave the engine to others; what is left of ``task`` waits for its turn."""
+        with self._changed:
+            self._idle += 1
+            self._leading -= 1
+            if task.next is None or task.over:
+                self._changed.notify_all()
+            elif self._closed:
+                task.fail(EngineError())
+            else:
+                self._queue(task)
+
+    def _queue(self, task: Task) -> None:
+        self._tasks.append(task)
+        self._arrived_s = perf_counter()
+        self._changed.notify_all()
+
+    def _decode(self, batch: Sequence[Sentence]) -> None:
+        self._on_batch(batch)
+        self._careful.decode(batch)
 
     def _serve(self) -> None:
-        answered = 0
-        while batch := self._next(answered):
-            self._on_batch(batch)
-            self._careful.decode(batch)
-            answered = len({sentence.task for sentence in batch if sentence.task.over})
-            del batch  # and with it what its requests refer to, which may wait for long
+        while batch := self._next():
+            while batch:
+                start = perf_counter()
+                self._decode(batch)
+                batch = self._gather(batch, perf_counter() - start)
 
-    def _next(self, answered: int) -> list[Sentence]:
-        """Wait for the next batch; there is none once this is closed.
-
-        Args:
-            answered: Requests that the last batch has answered.
-        """
-        start = perf_counter()
+    def _next(self) -> list[Sentence]:
+        """Wait for a batch and an idle replica; there is none once this is closed."""
         with self._changed:
             while not self._closed:
-                self._tasks = [task for task in self._tasks if not task.over]
-                if not self._tasks:
-                    self._changed.wait()
-                    continue
-                now = perf_counter()
-                left = min(max(self._arrived_s, start) + _GATHER_S, start + _GATHER_AT_MOST_S) - now
-                if answered > 1 and len(self._tasks) < answered and left > 0:
-                    self._changed.wait(left)
-                    continue
-                return self._take()
+                if self._idle and self._waiting():
+                    self._idle -= 1
+                    return self._take()
+                self._changed.wait()
         return []
+
+    def _gather(self, last: Sequence[Sentence], took_s: float) -> list[Sentence]:
+        """Return the batch after ``last``, or leave the replica to others.
+
+        Who was answered together is about to ask again together. Who comes first would otherwise be decoded alone, and
+        the others wait for that.
+
+        Args:
+            last: The batch just decoded.
+            took_s: Seconds it took.
+        """
+        start = perf_counter()
+        pause_s, end_s = (max(least, share * took_s) for least, share in (_GATHER_PAUSE, _GATHER))
+        answered = {sentence.task for sentence in last if sentence.task.over}
+        first_s = min((task.ended_s for task in answered), default=start)
+        with self._changed:
+            back = sum(task.begun_s >= first_s for task in self._tasks)
+            expected = len(self._tasks) + max(0, len(answered) - back) if len(answered) > 1 else 0
+            while not self._closed and len(self._waiting()) < expected and not self._full():
+                left = min(max(self._arrived_s, start) + pause_s, start + end_s) - perf_counter()
+                if left <= 0:
+                    break
+                self._changed.wait(left)
+            if self._closed or not self._waiting():
+                self._idle += 1
+                self._changed.notify_all()
+                return []
+            return self._take()
+
+    def _waiting(self) -> list[Task]:
+        self._tasks = [task for task in self._tasks if not task.over]
+        return self._tasks
+
+    def _full(self) -> bool:
+        """Tell whether what waits fills a batch."""
+        return sum(task.waiting_tokens for task in self._tasks) >= self._careful.budget.tokens
 
     def _take(self) -> list[Sentence]:
         batch = next_batch(self._tasks, self._careful.budget.tokens)
@@ -194,7 +258,7 @@ class Batcher:
         self._tasks.sort(key=lambda task: task in served)
         self._tasks = [task for task in self._tasks if task.next is not None]
         if self._tasks:
-            self._changed.notify()
+            self._changed.notify_all()
         return batch
 
 

@@ -7,8 +7,8 @@ from handler.tasks import Sentence, Task
 
 _AIM_S = 1.0
 """How long a batch is to take: so long others wait for their turn, and a beam goes on for nobody."""
-_LEAST_TOKENS = 640
-"""32 sentences of 20 tokens: in smaller batches each costs notably more."""
+_LEAST_TOKENS = 1024
+"""32 sentences of 32 tokens: in smaller batches each costs notably more."""
 _MOST_TOKENS = {"cpu": 2048, "cuda": 16_384}
 """By device. On a CPU larger batches cost more for each sentence, not less: they no longer fit into its caches. On a
 GPU it is memory that is bounded."""

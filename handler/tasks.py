@@ -45,7 +45,8 @@ class Task:
         """What tasks have to share for their sentences to be decoded together."""
         self._cancellation = cancellation
         self._on_start: Callable[[float], object] | None = on_start
-        self._begun_s = perf_counter()
+        self.begun_s = self.ended_s = perf_counter()
+        """When it began, and when it was over; by the clock of ``time.perf_counter``."""
         self._on_tokens = on_tokens
         self.live = live
         """Whether tokens that were told once may be seen already."""
@@ -79,12 +80,17 @@ class Task:
         """The sentence that waits longest."""
         return self._waiting[0] if self._waiting else None
 
+    @property
+    def waiting_tokens(self) -> int:
+        """Source tokens of the sentences that wait, once for each hypothesis."""
+        return self.search.width * sum(len(sentence.tokens) for sentence in self._waiting)
+
     def take(self) -> "Sentence":
         """Take that sentence out, to be decoded."""
         on_start, self._on_start = self._on_start, None
         if on_start is not None:
             try:
-                on_start((perf_counter() - self._begun_s) * 1e3)
+                on_start((perf_counter() - self.begun_s) * 1e3)
             except Exception as error:  # noqa: BLE001 - as in tell
                 self.fail(error)
         return self._waiting.popleft()
@@ -127,6 +133,7 @@ class Task:
             if sentence.finished:
                 self._unfinished -= 1
             if self.complete or not self._unfinished:
+                self.ended_s = perf_counter()
                 self._done.set()
 
 

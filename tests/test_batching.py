@@ -14,6 +14,7 @@ from documents import document
 from hypothesis import given
 from hypothesis import strategies as st
 
+from handler import batcher as batcher_module
 from handler.assembly import Decoded, State
 from handler.batcher import Batcher, Careful, Decode
 from handler.batches import Budget, next_batch, padded
@@ -349,8 +350,8 @@ def test_different_searches_take_turns(gate: Gate, batcher: Batcher) -> None:
     assert [sentence.task for sentence in gate.batches[2]] == [single]
 
 
-def test_who_gives_up_is_free_at_once(gate: Gate, batcher: Batcher) -> None:
-    """Waiting or being decoded; what waited is never decoded, and the mates are answered."""
+def test_who_gives_up_while_it_waits_is_free_at_once(gate: Gate, batcher: Batcher) -> None:
+    """And is never decoded; who gives up while it is decoded is free with its batch; the mates are answered."""
     waiting_cancelled, running_cancelled = Cancellation(), Cancellation()
     running, waiting = _task(3, cancellation=running_cancelled), _task(5, 5, cancellation=waiting_cancelled)
     mate = _task(4)
@@ -358,14 +359,65 @@ def test_who_gives_up_is_free_at_once(gate: Gate, batcher: Batcher) -> None:
         first = pool.submit(batcher.run, running)
         gate.wait_for(1)
         second, third = _waiting(batcher, pool, waiting, mate)
-        for cancellation, future in ((waiting_cancelled, second), (running_cancelled, first)):
-            cancellation.cancel()
-            with pytest.raises(AbandonedError):
-                future.result(TIMEOUT_S)
+        waiting_cancelled.cancel()
+        with pytest.raises(AbandonedError):
+            second.result(TIMEOUT_S)
+        running_cancelled.cancel()
         gate.open.set()
+        with pytest.raises(AbandonedError):
+            first.result(TIMEOUT_S)
         third.result(TIMEOUT_S)
 
     assert [len(sentence.tokens) for batch in gate.batches for sentence in batch] == [3, 4]
+
+
+def test_who_finds_the_engine_idle_decodes_in_its_own_thread(gate: Gate) -> None:
+    """To be handed over and woken again would only take time; who comes meanwhile is decoded by the batcher's."""
+    threads: list[str] = []
+    batcher = Batcher(
+        Careful(gate.decode, "cpu"), replicas=1, on_batch=lambda _: threads.append(threading.current_thread().name)
+    )
+    with ThreadPoolExecutor(3, thread_name_prefix="caller") as pool:
+        # More than one batch: what is left takes its turn with others.
+        document_ = pool.submit(batcher.run, _task(*[20] * 90))
+        gate.wait_for(1)
+        futures = _waiting(batcher, pool, _task(20), _task(20))
+        gate.open.set()
+        for future in (document_, *futures):
+            future.result(TIMEOUT_S)
+    batcher.close()
+    batcher.join()
+
+    assert threads[0].startswith("caller")
+    assert len(threads) > 1
+    assert set(threads[1:]) == {"batches-0"}
+
+
+def test_who_was_answered_together_is_decoded_together_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The next batch waits for those whom the last has answered, and no longer than for the last of them."""
+    monkeypatch.setattr(batcher_module, "_GATHER_PAUSE", (TIMEOUT_S, 0.0))
+    monkeypatch.setattr(batcher_module, "_GATHER", (TIMEOUT_S, 0.0))
+    gate = Gate()
+    batcher = Batcher(Careful(gate.decode, "cpu"), replicas=1, on_batch=lambda _: None)
+    with ThreadPoolExecutor(4) as pool:
+        leader = pool.submit(batcher.run, _task(3))
+        gate.wait_for(1)
+        futures = _waiting(batcher, pool, _task(4), _task(4), _task(4))
+        gate.open.set()
+        for future in (leader, *futures):
+            future.result(TIMEOUT_S)
+        again = []
+        for _ in range(3):
+            sleep(0.02)
+            again.append(pool.submit(batcher.run, _task(5)))
+        start = monotonic()
+        for future in again:
+            future.result(TIMEOUT_S)
+        took_s = monotonic() - start
+    batcher.close()
+
+    assert [len(batch) for batch in gate.batches] == [1, 3, 3]
+    assert took_s < TIMEOUT_S / 2
 
 
 def test_what_waits_when_it_is_closed_fails(gate: Gate, batcher: Batcher) -> None:
