@@ -126,10 +126,10 @@ def _normalize_v1(event: Event, context: Event) -> None:
     if event.get("version") == "1.0":
         # An HTTP API repeats its stage in the path in this format, too; a REST API, which names no version, does not.
         event["path"] = _without_stage(event["path"], context)
+    # Mangum knows a REST API's event by its resource, and takes one with a version for an HTTP API's.
+    event.pop("version", None)
     if "elb" not in context:
-        # Mangum knows a REST API's event by this key, and takes one with a version for an HTTP API's.
         event.setdefault("resource", event["path"])
-        event.pop("version", None)
 
 
 def _without_stage(path: str, context: Event) -> str:

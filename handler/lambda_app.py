@@ -19,6 +19,8 @@ from handler.settings_sources import load_settings
 from handler.telemetry import logger
 
 if TYPE_CHECKING:
+    from mangum.types import Scope
+
     from handler.emf import EmbeddedMetrics
 
 _ON_DEMAND = "on-demand"
@@ -28,7 +30,10 @@ _ON_DEMAND = "on-demand"
 class _HttpApi(HTTPGateway):
     """Mangum's own, which asks for its scope twice and makes it each time."""
 
-    scope = cached_property(HTTPGateway.scope.fget)
+    @cached_property
+    def scope(self) -> "Scope":
+        """The ASGI scope of the request."""
+        return super().scope
 
 
 def _end_init(message: str = "") -> NoReturn:
