@@ -141,10 +141,9 @@ class Batcher:
             AbandonedError: Nobody waits for it any more.
             EngineError: CTranslate2 failed.
         """
-        batch = [] if task.next is None or task.over else self._lead_or_queue(task)
-        if batch:
+        if task.next is not None and not task.over and self._leads(task):
             try:
-                self._decode(batch)
+                self._decode(next_batch([task], self._careful.budget.tokens))
             finally:
                 self._follow(task)
         task.wait()
@@ -165,26 +164,27 @@ class Batcher:
         with self._changed:
             self._changed.wait_for(lambda: not self._leading)
 
-    def _lead_or_queue(self, task: Task) -> list[Sentence]:
-        """Return the first batch of ``task`` if the engine is idle; else let it wait for its turn."""
+    def _leads(self, task: Task) -> bool:
+        """Tell whether the engine is idle and now the caller's; else ``task`` waits for its turn."""
         with self._changed:
             if self._closed:
                 raise EngineError
-            if self._idle and not self._tasks:
-                self._idle -= 1
-                self._leading += 1
-                return next_batch([task], self._careful.budget.tokens)
-            self._queue(task)
-        return []
+            if not self._idle or self._tasks:
+                self._queue(task)
+                return False
+            self._idle -= 1
+            self._leading += 1
+            return True
 
     def _follow(self, task: Task) -> None:
         """Leave the engine to others; what is left of ``task`` waits for its turn."""
         with self._changed:
             self._idle += 1
             self._leading -= 1
+            self._changed.notify_all()
             if task.next is None or task.over:
-                self._changed.notify_all()
-            elif self._closed:
+                return
+            if self._closed:
                 task.fail(EngineError())
             else:
                 self._queue(task)
@@ -195,8 +195,12 @@ class Batcher:
         self._changed.notify_all()
 
     def _decode(self, batch: Sequence[Sentence]) -> None:
-        self._on_batch(batch)
-        self._careful.decode(batch)
+        try:
+            self._on_batch(batch)
+            self._careful.decode(batch)
+        except Exception as error:  # noqa: BLE001 - whatever it is, a replica is not to be lost with it
+            for sentence in batch:
+                sentence.task.fail(error)
 
     def _serve(self) -> None:
         while batch := self._next():
@@ -227,14 +231,20 @@ class Batcher:
         """
         start = perf_counter()
         pause_s, end_s = (max(least, share * took_s) for least, share in (_GATHER_PAUSE, _GATHER))
-        answered = {sentence.task for sentence in last if sentence.task.over}
-        first_s = min((task.ended_s for task in answered), default=start)
+        search = last[0].task.search
+        answered = {sentence.task: ended_s for sentence in last if (ended_s := sentence.task.ended_s) is not None}
+        first_s = min(answered.values(), default=start)
+        expected = 0
         with self._changed:
-            back = sum(task.begun_s >= first_s for task in self._tasks)
-            expected = len(self._tasks) + max(0, len(answered) - back) if len(answered) > 1 else 0
-            while not self._closed and len(self._waiting()) < expected and not self._full():
+            # Who comes finds an idle replica faster than this one; who wants another search does not wait for these.
+            while not self._closed and not self._idle and all(task.search == search for task in self._waiting()[:1]):
+                mates = [task for task in self._tasks if task.search == search]
+                if len(answered) > 1 and not expected:
+                    back = sum(task.begun_s >= first_s for task in mates)
+                    expected = len(mates) + max(0, len(answered) - back)
+                full = sum(task.waiting_tokens for task in mates) >= self._careful.budget.tokens
                 left = min(max(self._arrived_s, start) + pause_s, start + end_s) - perf_counter()
-                if left <= 0:
+                if full or len(mates) >= expected or left <= 0:
                     break
                 self._changed.wait(left)
             if self._closed or not self._waiting():
@@ -246,10 +256,6 @@ class Batcher:
     def _waiting(self) -> list[Task]:
         self._tasks = [task for task in self._tasks if not task.over]
         return self._tasks
-
-    def _full(self) -> bool:
-        """Tell whether what waits fills a batch."""
-        return sum(task.waiting_tokens for task in self._tasks) >= self._careful.budget.tokens
 
     def _take(self) -> list[Sentence]:
         batch = next_batch(self._tasks, self._careful.budget.tokens)

@@ -45,12 +45,16 @@ class Task:
         """What tasks have to share for their sentences to be decoded together."""
         self._cancellation = cancellation
         self._on_start: Callable[[float], object] | None = on_start
-        self.begun_s = self.ended_s = perf_counter()
-        """When it began, and when it was over; by the clock of ``time.perf_counter``."""
+        self.begun_s = perf_counter()
+        """By the clock of ``time.perf_counter``."""
+        self.ended_s: float | None = None
+        """When it was answered or failed, while somebody waited for that."""
         self._on_tokens = on_tokens
         self.live = live
         """Whether tokens that were told once may be seen already."""
         self._waiting: deque[Sentence] = deque()
+        self.waiting_tokens = 0
+        """Source tokens of the sentences that wait, once for each hypothesis."""
         self._unfinished = 0
         self._lock = Lock()
         self._done = Event()
@@ -68,6 +72,7 @@ class Task:
             bound: Most tokens of its translation.
         """
         self._waiting.append(Sentence(self, index, tokens, target_lang=target_lang, bound=bound))
+        self.waiting_tokens += len(tokens) * self.search.width
         self._unfinished += 1
 
     @property
@@ -80,11 +85,6 @@ class Task:
         """The sentence that waits longest."""
         return self._waiting[0] if self._waiting else None
 
-    @property
-    def waiting_tokens(self) -> int:
-        """Source tokens of the sentences that wait, once for each hypothesis."""
-        return self.search.width * sum(len(sentence.tokens) for sentence in self._waiting)
-
     def take(self) -> "Sentence":
         """Take that sentence out, to be decoded."""
         on_start, self._on_start = self._on_start, None
@@ -93,14 +93,15 @@ class Task:
                 on_start((perf_counter() - self.begun_s) * 1e3)
             except Exception as error:  # noqa: BLE001 - as in tell
                 self.fail(error)
-        return self._waiting.popleft()
+        sentence = self._waiting.popleft()
+        self.waiting_tokens -= len(sentence.tokens) * self.search.width
+        return sentence
 
     def fail(self, error: Exception) -> None:
         """End the task with ``error``."""
         with self._lock:
             if not self._done.is_set():
-                self._error = error
-                self._done.set()
+                self._end(error)
 
     def wait(self) -> None:
         """Return once every sentence is decoded, or the answers are complete without.
@@ -127,14 +128,17 @@ class Task:
             try:
                 self.complete = self._on_tokens(sentence.index, hypothesis, tokens, state)
             except Exception as error:  # noqa: BLE001 - a fault of one request is not to take its batch mates along
-                self._error = error
-                self._done.set()
+                self._end(error)
                 return
             if sentence.finished:
                 self._unfinished -= 1
             if self.complete or not self._unfinished:
-                self.ended_s = perf_counter()
-                self._done.set()
+                self._end()
+
+    def _end(self, error: Exception | None = None) -> None:
+        self._error = error
+        self.ended_s = perf_counter()
+        self._done.set()
 
 
 class Sentence:

@@ -91,22 +91,21 @@ class Place:
         answer: asyncio.Future[T] = loop.create_future()
         submitted = perf_counter()
 
-        def call() -> None:
-            result, error = None, None
-            try:
-                result = function((perf_counter() - submitted) * 1e3)
-            except BaseException as raised:  # noqa: BLE001 - it is the caller's, as is a result
-                error = raised
+        def call() -> T:
+            return function((perf_counter() - submitted) * 1e3)
+
+        def wake(call: Future[T]) -> None:
             # Nobody waits any more where the loop is closed.
             with suppress(RuntimeError):
-                loop.call_soon_threadsafe(_settle, answer, result, error)
+                loop.call_soon_threadsafe(_settle, answer, call)
 
-        # One wake-up of the loop: asyncio.wrap_future would tie two futures together, and take 60 µs for it.
-        self._call = self._pool.submit(copy_context().run, call)
+        # The loop is woken once; asyncio.wrap_future would do it twice.
+        self._call = future = self._pool.submit(copy_context().run, call)
+        future.add_done_callback(wake)
         try:
             return await answer
         finally:
-            self._call.cancel()
+            future.cancel()
 
     def when_idle(self, release: Callable[[], None]) -> None:
         """Call ``release`` once no thread runs the call, which goes on when its caller is cancelled."""
@@ -116,10 +115,15 @@ class Place:
             self._call.add_done_callback(lambda _: release())
 
 
-def _settle(answer: "asyncio.Future[Any]", result: object, error: BaseException | None) -> None:
-    if answer.done():
+def _settle(answer: "asyncio.Future[T]", call: Future[T]) -> None:
+    """Give ``answer`` what came of ``call``."""
+    if answer.done() or call.cancelled():
         return
+    error = call.exception()
+    if isinstance(error, StopIteration):
+        # A future refuses it: to the coroutine that waits it would mean that it has come to its end.
+        error = RuntimeError(f"StopIteration of {error.value!r}")
     if error is None:
-        answer.set_result(result)
+        answer.set_result(call.result())
     else:
         answer.set_exception(error)

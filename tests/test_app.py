@@ -1,15 +1,19 @@
 """The application without a socket: what only goes wrong inside."""
 
 import asyncio
+from collections.abc import Callable
+from typing import Annotated, Any
 
 import httpx
 import pytest
-from fastapi import FastAPI
+from fastapi import Depends, FastAPI, Request
+from starlette.responses import Response
 
 from handler.app import create_app
 from handler.catalog import build_catalog
 from handler.errors import EngineError
 from handler.models import ModelManager
+from handler.routing import PlainRoute
 from handler.settings import Settings
 
 
@@ -18,17 +22,37 @@ def app() -> FastAPI:
     """An application whose models are not loaded, with routes that fail."""
     settings = Settings()
     app = create_app(ModelManager(build_catalog(settings)), settings)
+    app.router.route_class = PlainRoute
 
     @app.get("/bug")
-    async def bug() -> None:
-        message = "secret detail in /some/path"
+    async def bug(request: Request) -> Response:
+        message = f"secret detail in /some/path of {request.url}"
         raise RuntimeError(message)
 
     @app.get("/decoder")
-    async def decoder() -> None:
-        raise EngineError
+    async def decoder(request: Request) -> Response:
+        raise EngineError from ValueError(request.url)
 
     return app
+
+
+async def _asks_for_a_parameter(request: Request, limit: int) -> Response:
+    return Response(f"{request.url} {limit}")
+
+
+async def _caller() -> str:
+    return "somebody"
+
+
+async def _asks_for_a_dependency(request: Request, text: Annotated[str, Depends(_caller)]) -> Response:
+    return Response(f"{request.url} {text}")
+
+
+@pytest.mark.parametrize("endpoint", [_asks_for_a_parameter, _asks_for_a_dependency])
+def test_a_route_that_nobody_would_resolve_is_refused(endpoint: Callable[..., Any]) -> None:
+    """It would be called without what it asks for, be that who may call it."""
+    with pytest.raises(TypeError, match="asks for more than the request"):
+        PlainRoute("/", endpoint)
 
 
 def _client(app: FastAPI) -> httpx.AsyncClient:

@@ -69,9 +69,15 @@ class Gate:
 
     def decode(self, batch: Sequence[Sentence]) -> None:
         """Decode ``batch``, once that is allowed."""
+        opened = self.open
         self.batches.append(batch)
-        assert self.open.wait(TIMEOUT_S)
+        assert opened.wait(TIMEOUT_S)
         _end(batch)
+
+    def shut(self) -> None:
+        """Let the batch that waits go, and none after it."""
+        waited, self.open = self.open, Event()
+        waited.set()
 
     def wait_for(self, count: int) -> None:
         """Return once so many batches have begun."""
@@ -393,31 +399,75 @@ def test_who_finds_the_engine_idle_decodes_in_its_own_thread(gate: Gate) -> None
     assert set(threads[1:]) == {"batches-0"}
 
 
-def test_who_was_answered_together_is_decoded_together_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The next batch waits for those whom the last has answered, and no longer than for the last of them."""
-    monkeypatch.setattr(batcher_module, "_GATHER_PAUSE", (TIMEOUT_S, 0.0))
-    monkeypatch.setattr(batcher_module, "_GATHER", (TIMEOUT_S, 0.0))
-    gate = Gate()
-    batcher = Batcher(Careful(gate.decode, "cpu"), replicas=1, on_batch=lambda _: None)
-    with ThreadPoolExecutor(4) as pool:
+@pytest.fixture
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let batchers wait for long for those whom the last batch has answered."""
+    for name in ("_GATHER_PAUSE", "_GATHER"):
+        monkeypatch.setattr(batcher_module, name, (TIMEOUT_S, 0.0))
+
+
+@pytest.mark.usefixtures("patient")
+@pytest.mark.parametrize("back", [2, 3])
+def test_who_was_answered_together_is_decoded_together_again(gate: Gate, batcher: Batcher, back: int) -> None:
+    """The next batch waits for those whom the last has answered, and not for one who has given up."""
+    cancellations = [Cancellation() for _ in range(3)]
+    with ThreadPoolExecutor(5) as pool:
         leader = pool.submit(batcher.run, _task(3))
         gate.wait_for(1)
-        futures = _waiting(batcher, pool, _task(4), _task(4), _task(4))
+        futures = _waiting(batcher, pool, *(_task(4, cancellation=cancellation) for cancellation in cancellations))
+        gate.shut()
+        leader.result(TIMEOUT_S)
+        gate.wait_for(2)
+        for cancellation in cancellations[back:]:
+            cancellation.cancel()
         gate.open.set()
-        for future in (leader, *futures):
+        for cancellation, future in zip(cancellations[:back], futures, strict=False):
             future.result(TIMEOUT_S)
+            # A request that has its answer lets go of whatever might still run for it.
+            cancellation.cancel()
+        start = monotonic()
         again = []
-        for _ in range(3):
+        for _ in range(back):
             sleep(0.02)
             again.append(pool.submit(batcher.run, _task(5)))
-        start = monotonic()
         for future in again:
             future.result(TIMEOUT_S)
         took_s = monotonic() - start
-    batcher.close()
 
-    assert [len(batch) for batch in gate.batches] == [1, 3, 3]
+    assert [len(batch) for batch in gate.batches] == [1, 3, len(again)]
     assert took_s < TIMEOUT_S / 2
+
+
+@pytest.mark.usefixtures("patient")
+def test_who_wants_another_search_does_not_wait_for_them(gate: Gate, batcher: Batcher) -> None:
+    """It could not be decoded with those whom the last batch has answered."""
+    with ThreadPoolExecutor(4) as pool:
+        leader = pool.submit(batcher.run, _task(3))
+        gate.wait_for(1)
+        futures = _waiting(batcher, pool, _task(4), _task(4), _task(4, options=BEAM))
+        start = monotonic()
+        gate.open.set()
+        for future in (leader, *futures):
+            future.result(TIMEOUT_S)
+        took_s = monotonic() - start
+
+    assert [len(batch) for batch in gate.batches] == [1, 2, 1]
+    assert took_s < TIMEOUT_S / 2
+
+
+def test_it_ends_with_the_batch_of_who_leads(gate: Gate, batcher: Batcher) -> None:
+    """What is left of the document then fails."""
+    with ThreadPoolExecutor(2) as pool:
+        leader = pool.submit(batcher.run, _task(*[20] * 90))
+        gate.wait_for(1)
+        batcher.close()
+        joined = pool.submit(batcher.join)
+        gate.open.set()
+        joined.result(TIMEOUT_S)
+        with pytest.raises(EngineError):
+            leader.result(TIMEOUT_S)
+
+    assert len(gate.batches) == 1
 
 
 def test_what_waits_when_it_is_closed_fails(gate: Gate, batcher: Batcher) -> None:

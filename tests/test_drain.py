@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+import pytest
 from conftest import REQUEST_TIMEOUT_S, Answer, Server, running_server
 
 HOTEL, HOTEL_FR = "Where is the hotel?", "Où est l'hôtel ?"
@@ -131,3 +132,21 @@ def test_a_stream_that_takes_too_long_is_told_so(tmp_path: Path) -> None:
     assert (answer.status, done, exit_code) == (200, "data: [DONE]", 0)
     assert json.loads(error.removeprefix("data: "))["error"]["code"] == "draining"
     assert line["error"] == "DrainingError"
+
+
+def test_after_a_kill_the_next_process_serves(tmp_path: Path) -> None:
+    """Nothing that a killed process leaves behind keeps another from its port and its models."""
+    killed, restarted = tmp_path / "killed", tmp_path / "restarted"
+    killed.mkdir()
+    restarted.mkdir()
+    with running_server(killed) as server, ThreadPoolExecutor(1) as pool:
+        long = pool.submit(server.chat, LONG, **FRENCH, beam_size=16)
+        _running(long)
+        server.process.kill()
+        with pytest.raises(OSError):  # noqa: PT011 - which one is the operating system's choice
+            long.result(REQUEST_TIMEOUT_S)
+    port = str(urlsplit(server.url).port)
+    with running_server(restarted, "--port", port) as server:
+        answer = server.chat(HOTEL, **FRENCH)
+
+    assert answer.json()["choices"][0]["message"]["content"] == HOTEL_FR

@@ -47,6 +47,16 @@ async def test_an_error_reaches_the_caller() -> None:
             await _run(workers, lambda: 1 // 0)
 
 
+def _ended() -> None:
+    raise StopIteration(5)
+
+
+async def test_an_end_of_iteration_is_an_error_like_any_other() -> None:
+    """A coroutine cannot be given it, and would wait for ever."""
+    with pytest.raises(RuntimeError, match="StopIteration of 5"):
+        await asyncio.wait_for(_run(Workers(1, max_queued=1), _ended), 10)
+
+
 async def test_too_much_is_refused_and_the_loop_stays_free() -> None:
     """One runs, two wait, the fourth is refused at once; when they are done there is room again."""
     workers = Workers(1, max_queued=2)
