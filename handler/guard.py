@@ -78,12 +78,10 @@ class RequestGuard:
         except (AbandonedError, ClientDisconnect):
             raise
         except CancelledError:
-            # The process ends before the request does.
+            # The process ends before the request does. To raise it again would be an error of the app to the server.
             if not status:
-                await error_response(DrainingError(), request_id=request_record(scope).request_id)(
-                    scope, receive, send_all
-                )
-            raise
+                # Not beyond the rest of the body, which may never come: there is no time left.
+                await error_response(DrainingError(), request_id=request_record(scope).request_id)(scope, receive, send)
         except Exception as error:  # noqa: BLE001 - the last line of defence: an answer for everything
             response = error_response(error, request_id=request_record(scope).request_id)
             if not status:

@@ -3,6 +3,7 @@
 import http.client
 import json
 import signal
+import socket
 import time
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
@@ -65,6 +66,25 @@ def test_what_takes_too_long_is_told_so(tmp_path: Path) -> None:
     assert (answer.status, answer.json()["error"]["code"]) == (503, "draining")
     assert exit_code == 0
     assert took_s < 10
+
+
+def test_who_has_not_sent_all_in_time_is_told_so(tmp_path: Path) -> None:
+    """A body that stops half-way does not keep the process, and is no error of its own."""
+    with running_server(tmp_path, DRAIN_S="0.2") as server:
+        address = urlsplit(server.url)
+        with socket.create_connection((address.hostname, address.port), REQUEST_TIMEOUT_S) as connection:
+            connection.sendall(b"POST /v1/chat/completions HTTP/1.1\r\nhost: a\r\ncontent-length: 99\r\n\r\n{")
+            time.sleep(0.5)
+            server.process.send_signal(signal.SIGTERM)
+            with connection.makefile("rb") as answer:
+                head, _, body = answer.read().partition(b"\r\n\r\n")
+        exit_code = server.process.wait(REQUEST_TIMEOUT_S)
+        log = server.log.read_text(encoding="utf-8")
+
+    assert head.startswith(b"HTTP/1.1 503 ")
+    assert json.loads(body)["error"]["code"] == "draining"
+    assert exit_code == 0
+    assert "Traceback" not in log
 
 
 def test_a_second_signal_does_not_wait(tmp_path: Path) -> None:
