@@ -262,7 +262,7 @@ def test_an_idle_model_gives_its_memory_back(tmp_path: Path) -> None:
 async def test_an_idle_model_is_loaded_again_by_the_next_who_asks() -> None:
     """The state says which it is; nothing else has changed."""
     loader = CountingLoader()
-    manager = _manager(loader, load="lazy", unload_after_s=0.2)
+    manager = _manager(loader, load="lazy", unload_after_s=2.0)
     spec, other = manager.get("nllb-demo"), manager.get("t5-demo")
     fingerprint = (await manager.engine(spec)).fingerprint
     assert manager.state(spec) == "loaded"
@@ -277,14 +277,14 @@ async def test_an_idle_model_is_loaded_again_by_the_next_who_asks() -> None:
 
 async def test_a_model_in_use_is_not_unloaded() -> None:
     """However long it is in use; its time begins anew with each end of a use."""
-    manager = _manager(CountingLoader(), load="lazy", unload_after_s=0.3)
+    manager = _manager(CountingLoader(), load="lazy", unload_after_s=2.0)
     spec = manager.get(None)
     with manager.used(spec, _at_once), manager.used(spec, _at_once):
         await manager.engine(spec)
-        await asyncio.sleep(1.0)
+        await asyncio.sleep(3.0)
         assert manager.state(spec) == "loaded"
-    for _ in range(5):
-        await asyncio.sleep(0.15)
+    for _ in range(4):
+        await asyncio.sleep(0.7)
         assert manager.state(spec) == "loaded"
         with manager.used(spec, _at_once):
             pass
@@ -292,7 +292,7 @@ async def test_a_model_in_use_is_not_unloaded() -> None:
 
     await asyncio.to_thread(_wait_until, lambda: manager.state(spec) == "unloaded")
 
-    assert 0.25 <= time.monotonic() - start < 1.0
+    assert 1.9 <= time.monotonic() - start < 5.0
 
 
 async def test_a_thread_that_outlives_its_request_keeps_the_model() -> None:
@@ -349,7 +349,7 @@ def test_unloading_a_startup_model_is_refused() -> None:
 def test_a_server_unloads_an_idle_model_and_answers_again(tmp_path: Path) -> None:
     """What a client sees of it: a state, and the same answer."""
     question = {"text": "Where is the train station?", "target_lang": "fra_Latn", "model": "nllb-demo"}
-    with running_server(tmp_path, LOAD="lazy", UNLOAD_AFTER_S="0.5") as server:
+    with running_server(tmp_path, LOAD="lazy", UNLOAD_AFTER_S="2") as server:
 
         def state() -> str:
             return str(server.request("GET", "/v1/models/nllb-demo").json()["state"])
@@ -366,4 +366,4 @@ def test_a_server_unloads_an_idle_model_and_answers_again(tmp_path: Path) -> Non
 
     assert first.json()["choices"][0]["message"]["content"] == "Où est la gare ?"
     assert "gare" in second.body.decode()
-    assert [(line["model"], line["idle_s"] >= 0.5) for line in unloaded[:1]] == [("nllb-demo", True)]
+    assert [(line["model"], line["idle_s"] >= 2) for line in unloaded[:1]] == [("nllb-demo", True)]
