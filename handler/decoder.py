@@ -92,6 +92,7 @@ class Decoder:
         cancellation: Cancellation,
         *,
         on_start: Callable[[float], object],
+        on_taken: Callable[[], object],
         on_tokens: OnTokens,
         live: bool,
     ) -> None:
@@ -103,6 +104,7 @@ class Decoder:
             options: How to search.
             cancellation: Ends the decoding: at the next token, or after the batch where there is a beam.
             on_start: Gets the milliseconds that the first sentence has waited for others.
+            on_taken: Is called when none waits any more.
             on_tokens: Is told of every hypothesis of every sentence, in other threads.
             live: Tell at every token, or sentence by sentence where there is a beam, in reading order: the first
                 sentence by itself, the others in batches that grow.
@@ -112,16 +114,22 @@ class Decoder:
             EngineError: CTranslate2 failed.
         """
         order = range(len(sentences))
-        shares = in_order(order) if live else [sorted(order, key=lambda index: -len(sentences[index]))]
-        for share in shares:
-            task = Task(options=options, cancellation=cancellation, on_start=on_start, on_tokens=on_tokens, live=live)
+        shares = list(in_order(order)) if live else [sorted(order, key=lambda index: -len(sentences[index]))]
+        for number, share in enumerate(shares, start=1):
+            task = Task(
+                options=options,
+                cancellation=cancellation,
+                on_start=on_start if number == 1 else _ignore,
+                on_taken=on_taken if number == len(shares) else _ignore,
+                on_tokens=on_tokens,
+                live=live,
+            )
             for index in share:
                 bound = self._bound(sentences[index], options)
                 task.add(index, sentences[index], target_lang=target_lang, bound=bound)
             self._runner.run(task)
             if task.complete:
                 return
-            on_start = _ignore
 
     def score(
         self,
@@ -217,5 +225,5 @@ class Decoder:
                 yield Decoded(tokens[:bound], ended=False)
 
 
-def _ignore(_: float) -> None:
+def _ignore(*_: float) -> None:
     """Take what is of interest once."""

@@ -94,6 +94,7 @@ class Engine:
         max_prompt_tokens: int | None = None,
         cancellation: Cancellation | None = None,
         on_start: OnStart = lambda *_: None,
+        on_taken: Callable[[], object] = lambda: None,
         on_text: OnText | None = None,
     ) -> Translation:
         """Translate ``text``, or for T5 answer it.
@@ -107,6 +108,7 @@ class Engine:
             cancellation: Says when nobody wants the rest: heard at every token, or between batches of a beam.
             on_start: Gets the milliseconds it took to tokenize the text, and those it then waited for other requests,
                 before anything is decoded.
+            on_taken: Is called once no sentence waits for other requests any more.
             on_text: Gets the text of the answer while it is decoded, that of a beam sentence by sentence. Called in
                 another thread. What it gets for a choice adds up to its text.
 
@@ -145,6 +147,7 @@ class Engine:
             options,
             cancellation,
             on_start=begin,
+            on_taken=on_taken,
             on_tokens=take,
             live=on_text is not None,
         )

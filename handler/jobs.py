@@ -91,7 +91,6 @@ class Job:
         prompt = self._prompt(engine)
 
         def on_start(tokenize_ms: float, waited_ms: float) -> None:
-            place.begin()
             on_timings({"queue": queue_ms + waited_ms, "tokenize": tokenize_ms})
 
         try:
@@ -103,6 +102,7 @@ class Job:
                 max_prompt_tokens=self.settings.max_prompt_tokens,
                 cancellation=self._cancellation,
                 on_start=on_start,
+                on_taken=place.begin,
                 on_text=on_text,
             )
         except Exception as error:

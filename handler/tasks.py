@@ -29,6 +29,7 @@ class Task:
         options: DecodingOptions,
         cancellation: Cancellation,
         on_start: Callable[[float], object],
+        on_taken: Callable[[], object],
         on_tokens: OnTokens,
         live: bool,
     ) -> None:
@@ -38,6 +39,7 @@ class Task:
             options: How to search.
             cancellation: Ends the task.
             on_start: Gets the milliseconds until the first sentence goes into a batch, when it does.
+            on_taken: Is called when the last one does.
             on_tokens: Is told of every sentence, and never twice at the same time.
             live: Whether it is told at every token, where tokens are certain one by one.
         """
@@ -45,6 +47,7 @@ class Task:
         """What tasks have to share for their sentences to be decoded together."""
         self._cancellation = cancellation
         self._on_start: Callable[[float], object] | None = on_start
+        self._on_taken = on_taken
         self.begun_s = perf_counter()
         """By the clock of ``time.perf_counter``."""
         self.ended_s: float | None = None
@@ -88,13 +91,15 @@ class Task:
     def take(self) -> "Sentence":
         """Take that sentence out, to be decoded."""
         on_start, self._on_start = self._on_start, None
-        if on_start is not None:
-            try:
-                on_start((perf_counter() - self.begun_s) * 1e3)
-            except Exception as error:  # noqa: BLE001 - as in tell
-                self.fail(error)
         sentence = self._waiting.popleft()
         self.waiting_tokens -= len(sentence.tokens) * self.search.width
+        try:
+            if on_start is not None:
+                on_start((perf_counter() - self.begun_s) * 1e3)
+            if not self._waiting:
+                self._on_taken()
+        except Exception as error:  # noqa: BLE001 - as in tell
+            self.fail(error)
         return sentence
 
     def fail(self, error: Exception) -> None:

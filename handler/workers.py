@@ -22,12 +22,12 @@ class Workers:
         """Make the pool; its threads start with the first calls.
 
         Args:
-            running: Calls that get on at the same time.
-            max_queued: Places beyond those; who comes when all are taken is refused.
-            threads: For calls that are begun and wait for one another besides; at least as many as ``running``.
+            running: Calls that get on at the same time, whatever they do.
+            max_queued: Calls that may wait beyond those; who comes when so many do is refused.
+            threads: For calls that get on together besides; at least as many as ``running``.
         """
-        self._places = running + max_queued
-        self._pool = ThreadPoolExecutor(max(running, min(threads, self._places)), thread_name_prefix="worker")
+        self._running = running
+        self._pool = ThreadPoolExecutor(max(running, threads), thread_name_prefix="worker")
         self._max_queued = max_queued
         self._taken = 0
         self._waiting = 0
@@ -35,7 +35,7 @@ class Workers:
 
     @property
     def waiting(self) -> int:
-        """Places whose call has not got on: they wait for a thread, the engine or their model."""
+        """Places whose call waits, or a part of it: for a thread, the engine or their model."""
         return self._waiting
 
     @contextmanager
@@ -43,10 +43,11 @@ class Workers:
         """Hold a place until the block ends and no thread is busy with it, whatever it waits for besides a thread.
 
         Raises:
-            OverloadedError: All places are taken.
+            OverloadedError: Too many wait already.
         """
         with self._lock:
-            if self._taken >= self._places:
+            free = max(0, self._running - (self._taken - self._waiting))
+            if self._waiting >= self._max_queued + free:
                 raise OverloadedError(limit=self._max_queued)
             self._taken += 1
             self._waiting += 1
@@ -76,7 +77,7 @@ class Place:
         self._call: Future[Any] | None = None
 
     def begin(self) -> None:
-        """Say that the call no longer waits for its turn, from any thread; at the latest it is said at its end."""
+        """Say that nothing of the call waits for its turn, from any thread; at the latest it is said at its end."""
         on_begin, self._on_begin = self._on_begin, None
         if on_begin is not None:
             on_begin()

@@ -39,6 +39,7 @@ def _task(
     *sentences: int,
     options: DecodingOptions = GREEDY,
     cancellation: Cancellation | None = None,
+    on_taken: Callable[[], object] = lambda: None,
     on_tokens: Callable[[int, int, Sequence[str], State], bool] = lambda *_: False,
     live: bool = False,
 ) -> Task:
@@ -47,6 +48,7 @@ def _task(
         options=options,
         cancellation=cancellation or Cancellation(),
         on_start=lambda _: None,
+        on_taken=on_taken,
         on_tokens=on_tokens,
         live=live,
     )
@@ -251,6 +253,7 @@ def test_ctranslate2_refuses_a_sentence_and_goes_on() -> None:
             GREEDY,
             Cancellation(),
             on_start=lambda _: None,
+            on_taken=lambda: None,
             on_tokens=lambda *_: False,
             live=False,
         )
@@ -340,6 +343,22 @@ def test_a_document_keeps_nobody_waiting_for_its_end(gate: Gate, batcher: Batche
 
     assert single in {sentence.task for sentence in gate.batches[1]}
     assert len(gate.batches) > 3
+
+
+def test_a_document_waits_until_its_last_sentence_is_decoded(gate: Gate, batcher: Batcher) -> None:
+    """That is when it is told, and once."""
+    left: list[int] = []
+    document_ = _task(*[20] * 100, on_taken=lambda: left.append(len(gate.batches)))
+    with ThreadPoolExecutor(1) as pool:
+        answer = pool.submit(batcher.run, document_)
+        gate.wait_for(1)
+        assert left == []
+        gate.open.set()
+        answer.result(TIMEOUT_S)
+
+    # Taken out before the batch it is in begins.
+    assert left == [len(gate.batches) - 1]
+    assert left[0] > 0
 
 
 def test_different_searches_take_turns(gate: Gate, batcher: Batcher) -> None:

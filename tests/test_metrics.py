@@ -127,13 +127,13 @@ def test_models_and_process_are_shown(counted: Server) -> None:
 
 
 def test_what_waits_is_shown_and_what_is_refused_is_counted(tmp_path: Path) -> None:
-    """Two threads work, one request may wait, and five find no room."""
+    """Two threads work, one request may wait, and five find no room; a document waits as long as a part of it does."""
     with running_server(tmp_path, MAX_QUEUED_REQUESTS="1", BATCHING="false") as server, ThreadPoolExecutor(8) as pool:
         asked = [
             pool.submit(server.chat, LONG, source_lang="eng_Latn", target_lang="fra_Latn", beam_size=1)
             for _ in range(8)
         ]
-        crowded = scrape_until(server, lambda page: page.value("ct2_queue_requests") == 1)
+        crowded = scrape_until(server, lambda page: page.value("ct2_queue_requests") == 3)
         statuses = sorted(request.result().status for request in asked)
         after = settled(server)
 

@@ -73,6 +73,25 @@ async def test_too_much_is_refused_and_the_loop_stays_free() -> None:
     assert (await _run(workers, lambda: "room"))[0] == "room"
 
 
+async def test_what_is_decoded_together_does_not_wait() -> None:
+    """Only those that do are counted against the limit, however many get on beside each other."""
+    workers = Workers(1, max_queued=1, threads=4)
+    release = threading.Event()
+    begun = [asyncio.create_task(_run(workers, lambda: release.wait(10))) for _ in range(1)]
+    await asyncio.sleep(0.05)
+    for _ in range(3):
+        begun.append(asyncio.create_task(_run(workers, lambda: release.wait(10))))
+        await asyncio.sleep(0.05)
+
+    assert workers.waiting == 0
+    with workers.place():
+        assert workers.waiting == 1
+        with pytest.raises(OverloadedError, match="1 requests are waiting already"), workers.place():
+            pass
+    release.set()
+    assert [result for result, _ in await asyncio.gather(*begun)] == [True] * 4
+
+
 async def test_a_cancelled_caller_gives_up_its_place() -> None:
     """Somebody who went away does not hold the queue."""
     workers = Workers(1, max_queued=1)
