@@ -4,11 +4,13 @@ Plain calls, not FastAPI's dependencies: it would resolve each of those anew in 
 look through each at every cold start.
 """
 
+import asyncio
 from collections.abc import Mapping
 
 from fastapi import Request
 
 from handler.drain import Drain
+from handler.errors import RequestTimeoutError
 from handler.models import ModelManager
 from handler.request_parsing import check_content, check_supported, parse_request
 from handler.schemas import ChatCompletionRequest
@@ -40,13 +42,22 @@ def drain_of(request: Request) -> Drain:
     return drain
 
 
-async def chat_completion_request(request: Request) -> ChatCompletionRequest:
+async def chat_completion_request(request: Request, *, limit_s: float) -> ChatCompletionRequest:
     """Return the body, parsed by this project: FastAPI's own parsing takes NaN and lone surrogates and answers 422.
+
+    Args:
+        request: Whose body has not been read.
+        limit_s: Seconds that it may take to come.
 
     Raises:
         InvalidRequestError: It is none, or asks for something that cannot be done.
     """
     check_content(request.headers.get("content-type"), request.headers.get("content-encoding"))
-    body = parse_request(await request.body(), ChatCompletionRequest)
+    try:
+        async with asyncio.timeout(limit_s):
+            content = await request.body()
+    except TimeoutError:
+        raise RequestTimeoutError from None
+    body = parse_request(content, ChatCompletionRequest)
     check_supported(body)
     return body

@@ -252,6 +252,16 @@ class MethodNotAllowedError(InvalidRequestError):
         )
 
 
+class RequestTimeoutError(InvalidRequestError):
+    """The body has not come in the time that a request may take."""
+
+    status_code = 408
+    code = "request_timeout"
+
+    def __init__(self) -> None:
+        super().__init__("The body of the request did not come in the time that a request may take.")
+
+
 class RequestTooLargeError(InvalidRequestError):
     """The body is longer than the service reads."""
 

@@ -14,7 +14,13 @@ from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from handler.drain import Drain
-from handler.errors import AbandonedError, AuthenticationError, DrainingError, RequestTooLargeError
+from handler.errors import (
+    AbandonedError,
+    AuthenticationError,
+    DrainingError,
+    RequestTimeoutError,
+    RequestTooLargeError,
+)
 from handler.exception_handlers import error_response
 from handler.request_body import RequestBody
 from handler.telemetry import request_record
@@ -110,6 +116,6 @@ def _status(message: Message, headers: Headers, body: RequestBody) -> int:
     Else what follows would be read and thrown away for as long as it comes.
     """
     status: int = message["status"]
-    if status in _REFUSED_UNREAD and not body.drains(headers):
+    if status == RequestTimeoutError.status_code or (status in _REFUSED_UNREAD and not body.drains(headers)):
         MutableHeaders(scope=message)["connection"] = "close"
     return status

@@ -1,6 +1,7 @@
 """uvicorn's HTTP protocol with a bound on the head of a request, and OpenAI's envelope for what is no HTTP."""
 
 import json
+from asyncio import BaseTransport, TimerHandle
 from http import HTTPStatus
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
@@ -12,25 +13,61 @@ from handler.telemetry import correlation_id
 MAX_HEAD_BYTES = 65_536
 """Request line and headers together, as uvicorn's other parser allows them; httptools itself knows no bound."""
 
+MAX_HEAD_S = 30.0
+"""Seconds that they may take from their first byte on; what follows has the time of a request."""
+
 
 class EnvelopeProtocol(HttpToolsProtocol):
     """Parses requests; the app sees those that are HTTP."""
 
     _head_bytes = 0
     _in_head = True
+    """Whether what comes next is head."""
+    _head_begun = False
+    _head_timer: TimerHandle | None = None
+
+    def connection_made(self, transport: BaseTransport) -> None:
+        """Wait for the first request as long as for a further one."""
+        super().connection_made(transport)  # type: ignore[arg-type] # as of a TCP connection
+        self.timeout_keep_alive_task = self.loop.call_later(self.timeout_keep_alive, self.timeout_keep_alive_handler)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Wait for nothing more."""
+        self._end_head()
+        super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
         """Feed the parser, and refuse a head that does not end."""
         if self._in_head:
             self._head_bytes += len(data)
         super().data_received(data)
-        if self._in_head and self._head_bytes > MAX_HEAD_BYTES and not self.transport.is_closing():
+        if not self._head_begun or self.transport.is_closing():
+            return
+        if self._head_bytes > MAX_HEAD_BYTES:
             message = f"Request line and headers are larger than {MAX_HEAD_BYTES} bytes."
             self._refuse(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, message)
+        elif self._head_timer is None:
+            self._head_timer = self.loop.call_later(MAX_HEAD_S, self._refuse_late_head)
+
+    def _refuse_late_head(self) -> None:
+        message = f"Request line and headers did not come within {MAX_HEAD_S:.0f} seconds."
+        if not self.transport.is_closing():
+            self._refuse(HTTPStatus.REQUEST_TIMEOUT, message)
+
+    def _end_head(self) -> None:
+        if self._head_timer is not None:
+            self._head_timer.cancel()
+            self._head_timer = None
+
+    def on_message_begin(self) -> None:
+        """Take the first byte of a request."""
+        self._head_begun = True
+        super().on_message_begin()
 
     def on_headers_complete(self) -> None:
         """Hand the request to the app; what follows is body."""
-        self._in_head = False
+        self._in_head = self._head_begun = False
+        self._end_head()
         super().on_headers_complete()
 
     def on_message_complete(self) -> None:

@@ -1,12 +1,14 @@
 """The OpenAPI document says what the server really takes and answers; its examples run."""
 
+import http.client
 import json
 import re
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from functools import partial
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 from conftest import Answer, Server, running_server
@@ -220,7 +222,7 @@ def failing(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Serv
     damage(folder / "model.bin")
     configured = {
         "keys": {"API_KEYS": KEY},
-        "hurried": {"MAX_REQUEST_S": "0.001"},
+        "hurried": {"MAX_REQUEST_S": "0.05"},
         "full": {"MAX_QUEUED_REQUESTS": "1"},
         "damaged": {"MODEL_PATH": str(models)},
     }
@@ -237,6 +239,21 @@ def ask(server: Server, body: Any, **headers: str) -> Answer:
     """Ask for a chat completion."""
     named = {name.replace("_", "-"): value for name, value in headers.items()}
     return server.request("POST", CHAT, body, {"content-type": JSON, **named})
+
+
+def ask_in_part(server: Server) -> Answer:
+    """Send less of a body than its head promises, and return what that is answered."""
+    address = urlsplit(server.url)
+    with closing(http.client.HTTPConnection(str(address.hostname), address.port, timeout=30)) as connection:
+        connection.putrequest("POST", CHAT)
+        connection.putheader("content-type", JSON)
+        connection.putheader("content-length", "1000")
+        connection.endheaders(b'{"messages": ')
+        response = connection.getresponse()
+        answer = Answer(response.status, {k.lower(): v for k, v in response.headers.items()}, response.read())
+    # What might still come is not taken for the next request.
+    assert answer.headers["connection"] == "close"
+    return answer
 
 
 def crowd(server: Server) -> Answer:
@@ -269,6 +286,7 @@ REACHED: dict[Failure, tuple[str, Any]] = {
     ),
     (POST_CHAT, "401", "invalid_api_key"): ("keys", partial(ask, body=HOTEL)),
     (POST_CHAT, "404", "model_not_found"): ("", partial(ask, body=HOTEL | {"model": "gpt-5"})),
+    (POST_CHAT, "408", "request_timeout"): ("hurried", ask_in_part),
     (POST_CHAT, "413", "request_too_large"): ("", partial(ask, body=b" " * 1_048_577)),
     (POST_CHAT, "415", "unsupported_media_type"): ("", partial(ask, body=b"{}", content_type="text/plain")),
     (POST_CHAT, "429", "rate_limit_exceeded"): ("full", crowd),

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import suppress
 from functools import partial
+from time import monotonic
 
 from fastapi import APIRouter, Request
 from starlette.responses import JSONResponse, Response
@@ -36,7 +37,7 @@ _Running = asyncio.Task[tuple[Engine, Translation]]
     operation_id="createChatCompletion",
     openapi_extra=operation(
         ChatCompletion,
-        *(400, 401, 404, 413, 415, 429, 500, 503, 504),
+        *(400, 401, 404, 408, 413, 415, 429, 500, 503, 504),
         body=ChatCompletionRequest,
         events=ChatCompletionChunk,
     ),
@@ -45,8 +46,9 @@ async def create_chat_completion(request: Request) -> Response:
     """Translate the last user message, or for a T5 model answer it."""
     record = request_record(request.scope)
     record.completion = True
-    body = await chat_completion_request(request)
     models, settings = models_of(request), settings_of(request)
+    due_s = deadline_s(request.scope, record, limit_s=settings.max_request_s)
+    body = await chat_completion_request(request, limit_s=due_s - monotonic())
     spec, suffix = _select_model(models, body.model)
     record.fields["model"] = spec.id
     job = Job(
@@ -58,7 +60,7 @@ async def create_chat_completion(request: Request) -> Response:
         workers=workers_of(request)[spec.id],
         settings=settings,
         record=record,
-        deadline_s=deadline_s(request.scope, record, limit_s=settings.max_request_s),
+        deadline_s=due_s,
     )
     if body.stream:
         return await _stream(request, job)
