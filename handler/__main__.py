@@ -1,12 +1,26 @@
 """``python -m handler`` and the console script ``ctranslate2-server``: serves on a host, under uvicorn."""
 
+import signal
+import sys
+
+
+def end_when_told() -> None:
+    """Let SIGTERM end the process until the server takes signals, and where it raises the second one again.
+
+    An end that is asked for is no failure. The first process of a container ignores a signal that it has not asked for.
+    """
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+
+
+if __name__ == "__main__":
+    # The imports below take half a second, in which a container may be stopped.
+    end_when_told()
+
 import argparse
 import json
 import logging
 import shlex
-import signal
 import socket
-import sys
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -22,6 +36,7 @@ if TYPE_CHECKING:
 
     from handler.models import ModelManager
 
+_EXIT_BROKEN = 1
 _EXIT_USAGE = 2
 _BACKLOG = 2048
 """Connections the kernel holds while the event loop is busy; uvicorn's own default."""
@@ -83,9 +98,7 @@ def _serve(loaded: LoadedSettings, *, example: bool) -> int:
     from handler.telemetry import logger  # noqa: PLC0415
 
     settings = loaded.settings
-    # Until the server takes signals, and where it raises the second one again: an end that is asked for is no failure.
-    # The first process of a container ignores a signal that it has not asked for.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    end_when_told()  # the console script comes by here alone
     # Before the models are loaded: a port that is taken should be heard of at once.
     with _listen(settings.server_host, settings.server_port) as listening:
         app = compose(loaded)
@@ -102,9 +115,10 @@ def _serve(loaded: LoadedSettings, *, example: bool) -> int:
         logger.info("listening", extra=dict(zip(("host", "port"), listening.getsockname(), strict=False)))
         if example:
             _print_example(listening, app.state.models, with_key=bool(settings.api_keys))
+        server = HostServer(config, drain=app.state.drain, broken=app.state.models.broken)
         with suppress(KeyboardInterrupt):
-            HostServer(config, drain=app.state.drain).run(sockets=[listening])
-    return 0
+            server.run(sockets=[listening])
+    return _EXIT_BROKEN if server.failed else 0
 
 
 def _listen(host: str, port: int) -> socket.socket:
@@ -115,7 +129,9 @@ def _listen(host: str, port: int) -> socket.socket:
     """
     try:
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
-        listening = socket.create_server((host, port), family=family, backlog=_BACKLOG)
+        # "::" is every address, those of IPv4 included: a health check on 127.0.0.1 is to find the server.
+        both = host == "::" and socket.has_dualstack_ipv6()
+        listening = socket.create_server((host, port), family=family, backlog=_BACKLOG, dualstack_ipv6=both)
     except OSError as error:
         # create_server adds to some reasons what the message says already.
         reason = (error.strerror or str(error)).partition(" (while")[0].lower()

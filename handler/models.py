@@ -142,7 +142,7 @@ class ModelManager:
             return "unloaded"
         if not load.done():
             return "loading"
-        return "failed" if load.exception() else "loaded"
+        return "failed" if load.exception() or load.result().broken else "loaded"
 
     def broken(self) -> bool:
         """Return whether some engine fails whatever it is given."""
