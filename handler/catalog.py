@@ -102,6 +102,8 @@ def build_catalog(settings: Settings) -> Catalog:
         if target not in models:
             message = f"there is no model {shorten(target)}; models: {names}"
             raise SettingsError(message, key=("aliases", alias))
+    if settings.unload_after_s and all(spec.load != "lazy" for spec in models.values()):
+        raise _never_unloaded(settings.unload_after_s, ("unload_after_s",))
     default = settings.default_model or next(iter(models))
     default = settings.aliases.get(default, default)
     if default not in models:
@@ -165,8 +167,7 @@ def _resolve(name: str, table: ModelSettings, folder: ModelFolder, settings: Set
         raise SettingsError(message, key=(*key, "intra_threads"))
     load = own_or_common(table.load, settings.load)
     if table.unload_after_s and load != "lazy":
-        message = f'{table.unload_after_s:g}, and only models with load = "lazy" are unloaded'
-        raise SettingsError(message, key=(*key, "unload_after_s"))
+        raise _never_unloaded(table.unload_after_s, (*key, "unload_after_s"))
     return ModelSpec(
         id=name,
         folder=folder,
@@ -195,6 +196,10 @@ def _resolve(name: str, table: ModelSettings, folder: ModelFolder, settings: Set
         max_target_tokens=own_or_common(table.max_target_tokens, manifest.max_target_tokens if manifest else positions),
         max_beam_size=max_beam_size,
     )
+
+
+def _never_unloaded(after_s: float, key: KeyPath) -> SettingsError:
+    return SettingsError(f'{after_s:g}, and only models with load = "lazy" are unloaded', key=key)
 
 
 def _family(key: KeyPath, folder: ModelFolder, table: ModelSettings, manifest: Manifest | None) -> Family:

@@ -47,6 +47,7 @@ def compose(
     settings = loaded.settings
     set_log_level(settings.log_level)
     with loaded.blaming_origins():
+        _check_guards(settings)
         catalog = build_catalog(settings)
     if measurements is None:
         measurements = _host_measurements(settings)
@@ -74,6 +75,14 @@ def compose(
                 raise ModelLoadError(spec.id)
     cold_start.init_ms = process_age_ms()
     return app
+
+
+def _check_guards(settings: Settings) -> None:
+    """Refuse what would seem to be guarded and is open."""
+    for name in ("docs", "metrics"):
+        if getattr(settings, name) == "guarded" and not settings.api_keys:
+            message = "'guarded', and there are no api_keys"
+            raise SettingsError(message, key=(name,))
 
 
 def _measure_batch(measurements: Measurements, batch: Sequence[Sentence]) -> None:

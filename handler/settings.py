@@ -67,10 +67,13 @@ def is_url(location: str) -> bool:
 
 def _read_location(value: object) -> object:
     """Leave a URL the slashes that a path would lose."""
+    if isinstance(value, str) and not is_url(value) and "://" in value:
+        message = "neither a folder nor s3://bucket/prefix"
+        raise ValueError(message)
     if isinstance(value, str):
         return value if is_url(value) else Path(value)
     if not isinstance(value, Path):
-        message = "not a folder or s3://bucket/prefix"
+        message = "neither a folder nor s3://bucket/prefix"
         raise ValueError(message)  # noqa: TRY004 - pydantic's way
     return value
 

@@ -163,12 +163,14 @@ def _environment_layer(environ: Mapping[str, str], known: Mapping[str, Any]) -> 
     """Read the variables that are settings.
 
     Args:
-        environ: The environment; an empty variable is no variable.
-        known: What the config file says: its models and aliases keep their spelling, which a variable's name may lose.
+        environ: The environment; an empty variable is no variable, but for that of the keys where the file has none: it
+            was meant to guard.
+        known: What the config file says; its models and aliases keep their spelling, which a variable's name may lose.
     """
     values: dict[str, Any] = {}
     variables: dict[KeyPath, str] = {}
-    plain = {name: value for name, value in environ.items() if value}
+    unguarded = set() if "api_keys" in known else {"api_keys"}
+    plain = {name: value for name, value in environ.items() if value or name.lower() in unguarded}
     for name, value in environ.items():
         table, _, path = name.partition("__")
         table = table.lower()

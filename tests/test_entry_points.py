@@ -1,17 +1,21 @@
 """``python -m handler``, the console script and ``uvicorn handler.main:app``, as an operator starts them."""
 
+import http.client
 import importlib
 import re
 import signal
 import socket
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 from conftest import ROOT, clean_environment, running_server
 
 import handler
+from handler import __version__
 from handler.__main__ import _listen, main
 
 TIMEOUT_S = 60
@@ -47,9 +51,10 @@ def test_show_config_prints_every_setting_with_its_origin(capsys: pytest.Capture
         (["--device", "tpu"], ["--device", "'tpu'", "cpu, cuda, auto"]),
         (["--config", "/nowhere.toml"], ["/nowhere.toml", "no such"]),
         (["--model-path", "/nowhere"], ["--model-path: ", "/nowhere"]),
+        (["--model-path", "https://host/m"], ["--model-path: ", "neither a folder nor s3://bucket/prefix"]),
         (["--default-model", "gpt-5"], ["--default-model: ", "'gpt-5'", "nllb-demo"]),
     ],
-    ids=["port", "device", "config", "model path", "default model"],
+    ids=["port", "device", "config", "model path", "another URL", "default model"],
 )
 def test_a_wrong_start_is_one_line_and_exit_code_2(
     arguments: list[str], parts: list[str], capsys: pytest.CaptureFixture[str]
@@ -61,6 +66,58 @@ def test_a_wrong_start_is_one_line_and_exit_code_2(
     assert error.startswith("error: ")
     assert error.count("\n") == 1
     assert all(part in error for part in parts), error
+
+
+@pytest.mark.parametrize(
+    ("variables", "reason"),
+    [
+        ({"METRICS": "guarded"}, "'guarded', and there are no api_keys"),
+        ({"DOCS": "guarded"}, "'guarded', and there are no api_keys"),
+        ({"UNLOAD_AFTER_S": "5"}, '5, and only models with load = "lazy" are unloaded'),
+        ({"API_KEYS": ""}, "no key in it; leave it out to have none"),
+    ],
+    ids=["metrics", "docs", "unload", "keys"],
+)
+def test_settings_that_contradict_each_other_stop_the_start(variables: dict[str, str], reason: str) -> None:
+    """None is dropped without a word."""
+    result = _run(sys.executable, "-m", "handler", "--port", "0", **variables)
+
+    assert result.returncode == 2
+    [name] = variables
+    assert result.stderr.startswith(f"error: environment variable {name}: ")
+    assert reason in result.stderr
+    assert result.stderr.count("\n") == 1
+
+
+LOOK = """
+import signal, sys
+
+class Finder:
+    def find_spec(self, name, path=None, target=None):
+        if name == "handler.settings":
+            print("SIGTERM is heard:", callable(signal.getsignal(signal.SIGTERM)))
+
+sys.meta_path.insert(0, Finder())
+"""
+
+
+def test_sigterm_is_heard_before_the_imports_that_take_time(tmp_path: Path) -> None:
+    """The first process of a container would lose it."""
+    (tmp_path / "sitecustomize.py").write_text(LOOK, encoding="utf-8")
+
+    result = _run(sys.executable, "-m", "handler", "--version", PYTHONPATH=str(tmp_path))
+
+    assert result.stdout.splitlines() == ["SIGTERM is heard: True", __version__]
+
+
+def test_every_address_is_that_of_ipv4_too(tmp_path: Path) -> None:
+    """A health check on 127.0.0.1 finds the server."""
+    with running_server(tmp_path, "--host", "::") as server:
+        port = urlsplit(server.url).port
+        for host in ("127.0.0.1", "::1"):
+            with closing(http.client.HTTPConnection(host, port, timeout=TIMEOUT_S)) as connection:
+                connection.request("GET", "/health/live")
+                assert connection.getresponse().status == 200
 
 
 def test_the_console_script_is_the_module() -> None:

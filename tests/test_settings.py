@@ -193,7 +193,9 @@ def test_show_config_masks_secrets_and_names_origins() -> None:
             ["config.toml: models.x.beem", "allowed", "tokenizer_path"],
             id="nested key",
         ),
-        pytest.param("model_path = 3", {}, {}, ["model_path: '3'", "a folder or s3://bucket/prefix"], id="no place"),
+        pytest.param(
+            "model_path = 3", {}, {}, ["model_path: '3'", "neither a folder nor s3://bucket/prefix"], id="no place"
+        ),
         pytest.param("x = [", {}, {}, ["config.toml", "TOML"], id="broken file"),
         pytest.param('server_port = "abc"', {}, {}, ["config.toml: server_port", "'abc'", "integer"], id="wrong type"),
         pytest.param("server_port = 65536", {}, {}, ["server_port", "65536", "65535"], id="above range"),
@@ -361,12 +363,13 @@ def test_a_variable_that_may_mean_two_models_is_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("toml", "environ"),
     [
+        ("", {"API_KEYS": ""}),
         ("", {"API_KEYS": ","}),
         ("", {"API_KEYS": '["a", " "]'}),
         ('api_keys = [""]', {}),
         ('api_keys = ["a", ""]', {}),
     ],
-    ids=["comma", "json", "blank", "one of two"],
+    ids=["empty", "comma", "json", "blank", "one of two"],
 )
 def test_an_empty_key_stops_the_start(tmp_path: Path, toml: str, environ: dict[str, str]) -> None:
     """An unset variable in a template must not open the door."""
@@ -375,8 +378,9 @@ def test_an_empty_key_stops_the_start(tmp_path: Path, toml: str, environ: dict[s
 
 
 def test_no_keys_may_be_said(tmp_path: Path) -> None:
-    """An empty list is a decision, an empty variable none."""
+    """An empty list is a decision; an empty variable is none, and leaves the file's keys where they are."""
     assert _load(tmp_path, "api_keys = []", {"API_KEYS": ""}).settings.api_keys == ()
+    assert len(_load(tmp_path, 'api_keys = ["a"]', {"API_KEYS": ""}).settings.api_keys) == 1
 
 
 @pytest.mark.parametrize(("name", "reason"), [("x" * 300, "too long"), (".", "directory")], ids=["long", "folder"])
