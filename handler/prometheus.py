@@ -60,7 +60,7 @@ class _App(Collector):
         )
         yield GaugeMetricFamily(
             "ct2_queue_requests",
-            "Requests that wait for a thread, the engine or their model.",
+            "Requests of which something waits for a thread, the engine or their model.",
             value=sum(workers.waiting for workers in self._workers),
         )
         states = {spec.id: self._models.state(spec) for spec in self._models}

@@ -2,6 +2,7 @@
 
 import re
 import shutil
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -21,7 +22,7 @@ OWN_COPY = "infra/kubernetes/mine"
 
 def test_every_path_is_there() -> None:
     """Commands are pasted, and a moved file is found by the reader otherwise."""
-    paths = set(re.findall(r"\b(?:infra|docs)/[\w./-]*\w", TEXT)) - {"infra/compose/server.env"}
+    paths = set(re.findall(r"\b(?:infra|docs)/[\w./-]*\w", TEXT)) - {"infra/compose/.env", "infra/compose/server.env"}
     named = {path for path in paths if not path.startswith(OWN_COPY)}
 
     assert len(named) > 5
@@ -51,6 +52,17 @@ def test_every_parameter_of_ecs_is_in_the_template() -> None:
     assert {name for name, spec in parameters.items() if "Default" not in spec} <= given
     assert named
     assert named <= set(parameters)
+
+
+def test_the_alert_rules_are_a_prometheus_rule() -> None:
+    """What the command gives kubectl."""
+    [command] = re.findall(r"```sh\n(\{\n.*?) \| kubectl .*?```", TEXT, flags=re.DOTALL)
+    given = subprocess.run(["bash", "-c", command], cwd=ROOT, capture_output=True, check=True, timeout=30).stdout
+
+    rule = yaml.safe_load(given)
+
+    assert (rule["kind"], rule["metadata"]["name"]) == ("PrometheusRule", "ctranslate2-server")
+    assert rule["spec"] == yaml.safe_load((ROOT / "infra" / "observability" / "rules.yaml").read_text(encoding="utf-8"))
 
 
 def test_every_component_of_the_example_is_explained() -> None:
