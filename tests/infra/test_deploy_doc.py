@@ -101,7 +101,7 @@ def test_names_in_the_commands_are_those_of_the_manifests() -> None:
 
     assert f"create secret generic {secret['name']} --from-literal={secret['key']}=" in COMMANDS
     assert f"kubectl create namespace {namespace}" in COMMANDS
-    assert COMMANDS.count(f"kubectl --namespace {namespace} ") == 3
+    assert COMMANDS.count(f"kubectl --namespace {namespace} ") == 4
     assert f"rollout status deployment/{of_kind(folder, 'Deployment')['metadata']['name']}" in COMMANDS
     assert f"service/{service['metadata']['name']} 8000:{service['spec']['ports'][0]['port']}" in COMMANDS
 
