@@ -149,8 +149,10 @@ def test_without_a_model_in_s3_nothing_goes_out() -> None:
     assert closed["policyTypes"] == ["Ingress", "Egress"]
     assert not closed.get("egress")
     assert ports == [{("UDP", 53), ("TCP", 53)}, {("TCP", 443)}]
-    assert [block["ipBlock"]["cidr"] for block in https] == ["0.0.0.0/0"]
-    assert {"10.0.0.0/8", "169.254.0.0/16", "172.16.0.0/12", "192.168.0.0/16"} < set(https[0]["ipBlock"]["except"])
+    public = {block["ipBlock"]["cidr"]: set(block["ipBlock"]["except"]) for block in https}
+    assert public.keys() == {"0.0.0.0/0", "::/0"}
+    assert {"10.0.0.0/8", "169.254.0.0/16", "172.16.0.0/12", "192.168.0.0/16"} < public["0.0.0.0/0"]
+    assert public["::/0"] == {"fc00::/7", "fe80::/10"}
 
 
 def test_the_queue_scales_the_deployment() -> None:
