@@ -19,11 +19,13 @@ if __name__ == "__main__":
 import argparse
 import json
 import logging
+import os
 import shlex
 import socket
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
+from threading import Timer
 from typing import TYPE_CHECKING
 
 from handler import __version__
@@ -37,6 +39,8 @@ if TYPE_CHECKING:
     from handler.models import ModelManager
 
 _EXIT_BROKEN = 1
+_HANGING_S = 10.0
+"""For the threads of a broken engine to end."""
 _EXIT_USAGE = 2
 _BACKLOG = 2048
 """Connections the kernel holds while the event loop is busy; uvicorn's own default."""
@@ -85,6 +89,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _serve(loaded: LoadedSettings, *, example: bool) -> int:
+    end_when_told()  # the console script comes by here alone
     try:
         # Neither the Lambda image nor --show-config needs a web server.
         import uvicorn  # noqa: PLC0415
@@ -98,7 +103,6 @@ def _serve(loaded: LoadedSettings, *, example: bool) -> int:
     from handler.telemetry import logger  # noqa: PLC0415
 
     settings = loaded.settings
-    end_when_told()  # the console script comes by here alone
     # Before the models are loaded: a port that is taken should be heard of at once.
     with _listen(settings.server_host, settings.server_port) as listening:
         app = compose(loaded)
@@ -115,10 +119,20 @@ def _serve(loaded: LoadedSettings, *, example: bool) -> int:
         logger.info("listening", extra=dict(zip(("host", "port"), listening.getsockname(), strict=False)))
         if example:
             _print_example(listening, app.state.models, with_key=bool(settings.api_keys))
-        server = HostServer(config, drain=app.state.drain, broken=app.state.models.broken)
-        with suppress(KeyboardInterrupt):
+        server = HostServer(config, drain=app.state.drain, engines=app.state.models)
+        # uvicorn raises the signals it has taken once more.
+        with suppress(KeyboardInterrupt, SystemExit):
             server.run(sockets=[listening])
-    return _EXIT_BROKEN if server.failed else 0
+    return _end_broken() if server.failed else 0
+
+
+def _end_broken() -> int:
+    """Return the exit code of a process whose engine is broken, and see to it that it ends."""
+    # Python waits for its threads, and one of a device that hangs does not come back.
+    end = Timer(_HANGING_S, os._exit, (_EXIT_BROKEN,))
+    end.daemon = True
+    end.start()
+    return _EXIT_BROKEN
 
 
 def _listen(host: str, port: int) -> socket.socket:

@@ -46,8 +46,12 @@ class Careful:
 
     @property
     def broken(self) -> bool:
-        """Whether nothing has been decoded for so long that a new process is needed."""
+        """Whether so much has failed that a new process may be needed."""
         return self._failures >= _BROKEN_AT
+
+    def forget_failures(self) -> None:
+        """Begin to count anew."""
+        self._failures = 0
 
     def decode(self, batch: Sequence[Sentence]) -> None:
         """Decode ``batch`` and tell each sentence what came of it, be it an error."""

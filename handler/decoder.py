@@ -74,6 +74,10 @@ class Decoder:
         """Whether CTranslate2 fails whatever it is given."""
         return self._careful.broken
 
+    def forget_failures(self) -> None:
+        """Take the engine for a good one again."""
+        self._careful.forget_failures()
+
     def close(self) -> None:
         """End its threads and free the weights; a GPU's allocator would keep what merely nobody refers to."""
         self._runner.close()

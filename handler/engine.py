@@ -13,7 +13,7 @@ from handler.batcher import OnBatch, nothing
 from handler.cancellation import Cancellation
 from handler.decoder import Decoder
 from handler.decoding_options import DecodingOptions
-from handler.errors import UnsupportedLanguageError
+from handler.errors import EngineError, UnsupportedLanguageError
 from handler.languages import parse_language
 from handler.logprobs import TokenScore, token_scores
 from handler.settings import Family
@@ -168,6 +168,15 @@ class Engine:
     def broken(self) -> bool:
         """Whether decoding fails whatever it is asked for, and a new process is needed."""
         return self._decoder.broken
+
+    def try_again(self) -> bool:
+        """Translate a word, and tell whether that went well; past failures are forgotten then."""
+        try:
+            self.warm_up()
+        except EngineError:
+            return False
+        self._decoder.forget_failures()
+        return True
 
     def close(self) -> None:
         """End its threads and free its memory; what is still asked of it fails."""

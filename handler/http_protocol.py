@@ -18,7 +18,11 @@ MAX_HEAD_S = 30.0
 
 
 class EnvelopeProtocol(HttpToolsProtocol):
-    """Parses requests; the app sees those that are HTTP."""
+    """Parses requests; the app sees those that are HTTP.
+
+    While no request runs on a connection a timer does: uvicorn's while nothing comes, and from the first byte on one
+    that further bytes do not renew.
+    """
 
     _head_bytes = 0
     _in_head = True
@@ -34,6 +38,7 @@ class EnvelopeProtocol(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """Wait for nothing more."""
         self._end_head()
+        self._unset_keepalive_if_required()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
@@ -41,18 +46,28 @@ class EnvelopeProtocol(HttpToolsProtocol):
         if self._in_head:
             self._head_bytes += len(data)
         super().data_received(data)
-        if not self._head_begun or self.transport.is_closing():
+        if self.transport.is_closing():
             return
-        if self._head_bytes > MAX_HEAD_BYTES:
+        if self._in_head and self._head_bytes > MAX_HEAD_BYTES:
             message = f"Request line and headers are larger than {MAX_HEAD_BYTES} bytes."
             self._refuse(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, message)
-        elif self._head_timer is None:
-            self._head_timer = self.loop.call_later(MAX_HEAD_S, self._refuse_late_head)
+        elif self._head_timer is None and not self._busy:
+            self._head_timer = self.loop.call_later(MAX_HEAD_S, self._end_late)
 
-    def _refuse_late_head(self) -> None:
-        message = f"Request line and headers did not come within {MAX_HEAD_S:.0f} seconds."
-        if not self.transport.is_closing():
+    @property
+    def _busy(self) -> bool:
+        """Whether a request on this connection is not answered yet."""
+        return self.cycle is not None and not self.cycle.response_complete
+
+    def _end_late(self) -> None:
+        """Close a connection of which no request has come for too long; whoever has begun one is told why."""
+        if self.transport.is_closing():
+            return
+        if self._head_begun:
+            message = f"Request line and headers did not come within {MAX_HEAD_S:.0f} seconds."
             self._refuse(HTTPStatus.REQUEST_TIMEOUT, message)
+        else:
+            self.transport.close()
 
     def _end_head(self) -> None:
         if self._head_timer is not None:
@@ -82,6 +97,10 @@ class EnvelopeProtocol(HttpToolsProtocol):
 
     def _refuse(self, status: HTTPStatus, message: str) -> None:
         """Answer without the app and close the connection: where the next request begins is unknown."""
+        if self._in_head and self._busy:
+            # It would come into the middle of an answer, which is the last one instead.
+            self.cycle.keep_alive = False
+            return
         body = json.dumps(error_body(message, type=InvalidRequestError.type, param=None, code=None)).encode()
         request_id = correlation_id({})
         head = (

@@ -150,20 +150,30 @@ class ModelManager:
             loads = list(self._loads.values())
         return any(load.done() and not load.exception() and load.result().broken for load in loads)
 
+    def try_broken(self) -> bool:
+        """Let each broken engine translate a word, and tell whether all could; those that can are not broken any more."""
+        with self._lock:
+            loads = list(self._loads.values())
+        engines = [load.result() for load in loads if load.done() and not load.exception()]
+        return all(engine.try_again() for engine in engines if engine.broken)
+
     def first_use_timings(self, spec: ModelSpec) -> dict[str, float]:
         """Return what loading took, to the first request that used the model, and nothing to later ones."""
         report = self._unused_reports.pop(spec.id, None)
         return {"load": report.fetch_ms + report.load_ms} if report else {}
 
     def ready(self) -> bool:
-        """Return whether every startup model has answered its warm-up; sees to it that a failed one is tried again."""
+        """Return whether every startup model has answered its warm-up and no engine is broken.
+
+        Sees to it that a model that failed to load is tried again.
+        """
         ready = True
         for spec in self:
             if spec.load == "startup" and self.state(spec) != "loaded":
                 ready = False
                 if self._may_try(spec):
                     self._load(spec)
-        return ready
+        return ready and not self.broken()
 
     def _may_try(self, spec: ModelSpec) -> bool:
         """Return whether the last attempt is long enough ago, if it failed."""

@@ -155,7 +155,7 @@ def _anchor_paths(values: dict[str, Any], folder: Path) -> None:
     for key, value in values.items():
         if isinstance(value, dict):
             _anchor_paths(value, folder)
-        elif key in _PATH_KEYS and isinstance(value, str) and not is_url(value):
+        elif key in _PATH_KEYS and isinstance(value, str) and not is_url(value) and "://" not in value:
             values[key] = str(folder / Path(value).expanduser())
 
 

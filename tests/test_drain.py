@@ -172,30 +172,23 @@ def test_after_a_kill_the_next_process_serves(tmp_path: Path) -> None:
     assert answer.json()["choices"][0]["message"]["content"] == HOTEL_FR
 
 
-def test_a_broken_engine_ends_the_process(tmp_path: Path) -> None:
-    """It is not ready any more, and the exit code says that this was no wish of anybody's."""
+def test_an_engine_that_fails_some_texts_goes_on(tmp_path: Path) -> None:
+    """Three failures in a row make it suspicious; it translates a word, and is ready again."""
     positions = "100000"  # More than the model has: CTranslate2 refuses what the server lets through.
-    body = json.dumps({"model": "t5-demo", "messages": [{"role": "user", "content": HOTEL}]}).encode()
-    head = f"POST /v1/chat/completions HTTP/1.1\r\nhost: a\r\ncontent-length: {len(body)}\r\n\r\n".encode()
     with running_server(
         tmp_path, MAX_PROMPT_TOKENS=positions, MODELS__NLLB_DEMO__MAX_SOURCE_TOKENS=positions
     ) as server:
-        address = urlsplit(server.url)
-        with socket.create_connection((address.hostname, address.port), REQUEST_TIMEOUT_S) as connection:
-            # What runs is finished, so the process goes on until this one is sent.
-            connection.sendall(head + body[:1])
-            failed = [server.chat("you " * 5000, **FRENCH) for _ in range(3)]
-            _wait_until_draining(server)
-            ready, live = (server.request("GET", f"/health/{kind}") for kind in ("ready", "live"))
-            connection.sendall(body[1:])
-            with connection.makefile("rb") as answer:
-                other = answer.read()
-        exit_code = server.process.wait(REQUEST_TIMEOUT_S)
-        levels = [line["level"] for line in server.log_lines()]
+        failed = [server.chat("you " * 5000, **FRENCH) for _ in range(6)]
+        deadline = time.monotonic() + REQUEST_TIMEOUT_S
+        while (ready := server.request("GET", "/health/ready")).status != 200:
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        answer = server.chat(HOTEL, **FRENCH)
+        running = server.process.poll() is None
+        levels = {line["level"] for line in server.log_lines()}
 
-    assert [answer.status for answer in failed] == [500] * 3
-    assert (ready.status, live.status) == (503, 503)
-    assert ready.json()["models"] == {"nllb-demo": "failed", "t5-demo": "loaded"}
-    assert other.startswith(b"HTTP/1.1 200 ")
-    assert exit_code == 1
-    assert levels.count("CRITICAL") == 1
+    assert [answer.status for answer in failed] == [500] * 6
+    assert ready.json()["models"]["nllb-demo"] == "loaded"
+    assert answer.json()["choices"][0]["message"]["content"] == HOTEL_FR
+    assert running
+    assert "CRITICAL" not in levels

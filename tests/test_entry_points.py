@@ -110,6 +110,7 @@ def test_sigterm_is_heard_before_the_imports_that_take_time(tmp_path: Path) -> N
     assert result.stdout.splitlines() == ["SIGTERM is heard: True", __version__]
 
 
+@pytest.mark.skipif(not socket.has_dualstack_ipv6(), reason="the machine has no IPv6")
 def test_every_address_is_that_of_ipv4_too(tmp_path: Path) -> None:
     """A health check on 127.0.0.1 finds the server."""
     with running_server(tmp_path, "--host", "::") as server:

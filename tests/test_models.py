@@ -325,7 +325,7 @@ async def test_no_thread_waits_where_nothing_is_unloaded() -> None:
     before = set(threading.enumerate())
     never = _manager(CountingLoader(), load="lazy")
     await never.engine(never.default)
-    startup = _manager(CountingLoader(), unload_after_s=0.1)
+    startup = _manager(CountingLoader(), unload_after_s=0.1, models={"t5-demo": {"load": "lazy"}})
     startup.start()
     startup.wait()
     await asyncio.sleep(0.3)

@@ -194,6 +194,9 @@ def test_show_config_masks_secrets_and_names_origins() -> None:
             id="nested key",
         ),
         pytest.param(
+            'model_path = "https://host/m"', {}, {}, ["'https://host/m'", "neither a folder nor s3://"], id="other URL"
+        ),
+        pytest.param(
             "model_path = 3", {}, {}, ["model_path: '3'", "neither a folder nor s3://bucket/prefix"], id="no place"
         ),
         pytest.param("x = [", {}, {}, ["config.toml", "TOML"], id="broken file"),
@@ -404,8 +407,9 @@ def test_a_key_in_the_wrong_place_is_never_shown(tmp_path: Path) -> None:
     with pytest.raises(SettingsError) as caught:
         _load(tmp_path, 'api_keys = ["ok", 5]\n')
 
-    assert "api_keys" in str(caught.value)
-    assert not re.search(r"\b5\b", str(caught.value))
+    _, place, reason = str(caught.value).partition("api_keys")
+    assert place
+    assert "5" not in reason
 
 
 def test_a_named_file_must_exist(tmp_path: Path) -> None:

@@ -77,13 +77,13 @@ async def test_what_is_decoded_together_does_not_wait() -> None:
     """Only those that do are counted against the limit, however many get on beside each other."""
     workers = Workers(1, max_queued=1, threads=4)
     release = threading.Event()
-    begun = [asyncio.create_task(_run(workers, lambda: release.wait(10))) for _ in range(1)]
-    await asyncio.sleep(0.05)
-    for _ in range(3):
+    begun = []
+    for _ in range(4):
         begun.append(asyncio.create_task(_run(workers, lambda: release.wait(10))))
-        await asyncio.sleep(0.05)
+        async with asyncio.timeout(10):
+            while workers.waiting or len(begun) > workers._taken:  # noqa: ASYNC110, SLF001 - nothing else tells it
+                await asyncio.sleep(0.001)
 
-    assert workers.waiting == 0
     with workers.place():
         assert workers.waiting == 1
         with pytest.raises(OverloadedError, match="1 requests are waiting already"), workers.place():
