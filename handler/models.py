@@ -151,7 +151,7 @@ class ModelManager:
         return any(load.done() and not load.exception() and load.result().broken for load in loads)
 
     def try_broken(self) -> bool:
-        """Let each broken engine translate a word, and tell whether all could; those that can are not broken any more."""
+        """Let each broken engine translate a word and tell whether all can; those that do are not broken any more."""
         with self._lock:
             loads = list(self._loads.values())
         engines = [load.result() for load in loads if load.done() and not load.exception()]
