@@ -41,6 +41,9 @@ FLAGS = {
 }
 """Settings with a command-line flag; every setting has an environment variable and a key in config.toml."""
 
+_SAM_LOCAL = "AWS_SAM_LOCAL"
+"""What `sam local` sets for its containers."""
+
 _TABLES = {"models": '{"nllb-demo": {"beam_size": 5}}', "aliases": '{"gpt-4o-mini": "nllb-demo"}'}
 """Settings whose keys are names: ``MODELS__name__BEAM_SIZE``, ``ALIASES__name``; and an example of each in JSON."""
 
@@ -169,8 +172,9 @@ def _environment_layer(environ: Mapping[str, str], known: Mapping[str, Any]) -> 
     """
     values: dict[str, Any] = {}
     variables: dict[KeyPath, str] = {}
-    unguarded = set() if "api_keys" in known else {"api_keys"}
-    plain = {name: value for name, value in environ.items() if value or name.lower() in unguarded}
+    # SAM passes on as empty what a template leaves out.
+    kept = {"api_keys"} - known.keys() if _SAM_LOCAL not in environ else set()
+    plain = {name: value for name, value in environ.items() if value or name.lower() in kept}
     for name, value in environ.items():
         table, _, path = name.partition("__")
         table = table.lower()

@@ -380,6 +380,11 @@ def test_an_empty_key_stops_the_start(tmp_path: Path, toml: str, environ: dict[s
         _load(tmp_path, toml, environ)
 
 
+def test_a_template_without_keys_works_with_sam(tmp_path: Path) -> None:
+    """`sam local` passes on as an empty variable what the template leaves out; deployed it is left out."""
+    assert _load(tmp_path, "", {"API_KEYS": "", "AWS_SAM_LOCAL": "true"}).settings.api_keys == ()
+
+
 def test_no_keys_may_be_said(tmp_path: Path) -> None:
     """An empty list is a decision; an empty variable is none, and leaves the file's keys where they are."""
     assert _load(tmp_path, "api_keys = []", {"API_KEYS": ""}).settings.api_keys == ()

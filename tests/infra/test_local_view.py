@@ -31,7 +31,7 @@ def test_the_api_asked_for_is_served(api: str, event: str) -> None:
 
 
 def test_the_function_starts_without_a_key() -> None:
-    """SAM hands on a choice with AWS::NoValue as an empty variable, which the server disregards."""
+    """SAM hands on a choice with AWS::NoValue as an empty variable, which the server disregards for SAM."""
     view = local_view()
 
     assert not isinstance(view["variables"]["API_KEYS"], str)
