@@ -71,7 +71,7 @@ class Decoder:
 
     @property
     def broken(self) -> bool:
-        """Whether CTranslate2 fails whatever it is given."""
+        """Whether CTranslate2 has failed so often that a new process may be needed."""
         return self._careful.broken
 
     def forget_failures(self) -> None:

@@ -166,7 +166,7 @@ class Engine:
 
     @property
     def broken(self) -> bool:
-        """Whether decoding fails whatever it is asked for, and a new process is needed."""
+        """Whether decoding has failed so often that a new process may be needed."""
         return self._decoder.broken
 
     def try_again(self) -> bool:

@@ -145,17 +145,18 @@ class ModelManager:
         return "failed" if load.exception() or load.result().broken else "loaded"
 
     def broken(self) -> bool:
-        """Return whether some engine fails whatever it is given."""
-        with self._lock:
-            loads = list(self._loads.values())
-        return any(load.done() and not load.exception() and load.result().broken for load in loads)
+        """Return whether some engine has failed so often that a new process may be needed."""
+        return any(engine.broken for engine in self._engines())
 
     def try_broken(self) -> bool:
         """Let each broken engine translate a word and tell whether all can; those that do are not broken any more."""
+        return all(engine.try_again() for engine in self._engines() if engine.broken)
+
+    def _engines(self) -> list[Engine]:
+        """Return those that are loaded."""
         with self._lock:
             loads = list(self._loads.values())
-        engines = [load.result() for load in loads if load.done() and not load.exception()]
-        return all(engine.try_again() for engine in engines if engine.broken)
+        return [load.result() for load in loads if load.done() and not load.exception()]
 
     def first_use_timings(self, spec: ModelSpec) -> dict[str, float]:
         """Return what loading took, to the first request that used the model, and nothing to later ones."""

@@ -61,21 +61,24 @@ def default_cache() -> Path:
 
 
 def is_url(location: str) -> bool:
-    """Tell whether a model's location is meant for object storage; whether it is well formed is seen later."""
+    """Tell whether a model's location is a URL rather than a folder; which kind is seen later."""
+    return "://" in location or _is_of_s3(location)
+
+
+def _is_of_s3(location: str) -> bool:
     return location.lower().startswith("s3:")
 
 
 def _read_location(value: object) -> object:
     """Leave a URL the slashes that a path would lose."""
-    if isinstance(value, str) and not is_url(value) and "://" in value:
-        message = "neither a folder nor s3://bucket/prefix"
-        raise ValueError(message)
-    if isinstance(value, str):
-        return value if is_url(value) else Path(value)
-    if not isinstance(value, Path):
-        message = "neither a folder nor s3://bucket/prefix"
-        raise ValueError(message)  # noqa: TRY004 - pydantic's way
-    return value
+    if isinstance(value, Path):
+        return value
+    if isinstance(value, str) and _is_of_s3(value):
+        return value
+    if isinstance(value, str) and not is_url(value):
+        return Path(value)
+    message = "neither a folder nor s3://bucket/prefix"
+    raise ValueError(message)
 
 
 def _split_list(value: object) -> object:

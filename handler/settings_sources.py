@@ -158,7 +158,7 @@ def _anchor_paths(values: dict[str, Any], folder: Path) -> None:
     for key, value in values.items():
         if isinstance(value, dict):
             _anchor_paths(value, folder)
-        elif key in _PATH_KEYS and isinstance(value, str) and not is_url(value) and "://" not in value:
+        elif key in _PATH_KEYS and isinstance(value, str) and not is_url(value):
             values[key] = str(folder / Path(value).expanduser())
 
 

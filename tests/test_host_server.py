@@ -17,6 +17,7 @@ import uvicorn
 from conftest import ROOT
 from starlette.responses import PlainTextResponse
 from starlette.types import Receive, Scope, Send
+from test_health import wait_until
 
 from handler import host_server
 from handler.drain import Drain
@@ -89,14 +90,6 @@ def busy(engines: Engines) -> Iterator[tuple[Host, "Future[int]"]]:
     finally:
         host.server.should_exit = True
         host.thread.join(TIMEOUT_S)
-
-
-def wait_until(condition: Callable[[], bool]) -> None:
-    """Return once ``condition`` holds."""
-    deadline = time.monotonic() + TIMEOUT_S
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
 
 
 def heal(engines: Engines) -> bool:
