@@ -1,9 +1,9 @@
 """An hour of load with clients that go away: whether anything fails, grows or is left behind.
 
 ``make bench-soak`` asks for more than the server can do, counts what it answers, then asks at random times for 80 % of
-that: plain and streamed, single sentences and short documents, greedy and with a beam; one client in ten goes away
-if its answer does not come soon. It prints the server's memory, threads and open files as time goes by, and exits with 1 if any answer
-was wrong or refused, or if at the end there is more of them than after the first tenth.
+that: plain and streamed, single sentences and short documents, greedy and with a beam; one client in ten goes away if
+its answer does not come soon. It prints the server's memory, threads and open files as time goes by, and exits with 1
+if any answer was wrong or refused, or if at the end there is more of them than after the first tenth.
 """
 
 import argparse
