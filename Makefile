@@ -30,7 +30,7 @@ unexport PYTHONPATH
 .DEFAULT_GOAL := help
 ARGS ?=
 .PHONY: help run test test-containers check check-infra bake bench-start bench-bake bench-cold \
-	bench-document bench-http bench-load bench-soak fuzz fuzz-api format lock clean
+	bench-document bench-http bench-load bench-overload bench-soak fuzz fuzz-api format lock clean
 .DELETE_ON_ERROR:
 # Two installations into one environment would disturb each other.
 .NOTPARALLEL:
@@ -81,6 +81,9 @@ bench-http: $(VENV)/.dev ## what the HTTP path adds to a warm translation: the L
 
 bench-load: $(VENV)/.dev ## throughput and latency for 1 to 64 clients, with batching, without, and the engine's best
 	@PYTHONPATH=tests:tests/bench $(BIN)/python -m throughput $(ARGS)
+
+bench-overload: $(VENV)/.dev ## how soon a server whose queue is full says so, beside a health check of the same moment
+	@PYTHONPATH=tests:tests/bench $(BIN)/python tests/bench/overload.py $(ARGS)
 
 bench-soak: $(VENV)/.dev ## an hour at 80 % load with clients that go away: errors, memory, threads, open files
 	@PYTHONPATH=tests:tests/bench $(BIN)/python tests/bench/soak.py $(ARGS)

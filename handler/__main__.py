@@ -17,6 +17,7 @@ if __name__ == "__main__":
     end_when_told()
 
 import argparse
+import gc
 import json
 import logging
 import os
@@ -35,6 +36,7 @@ from handler.settings_sources import FLAGS, LoadedSettings, load_settings
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.logging import Logger
+    from fastapi import FastAPI
 
     from handler.models import ModelManager
 
@@ -44,6 +46,9 @@ _HANGING_S = 10.0
 _EXIT_USAGE = 2
 _BACKLOG = 2048
 """Connections the kernel holds while the event loop is busy; uvicorn's own default."""
+_SWITCH_S = 0.001
+"""How long one thread may keep the others from running Python. By default it is five times as long, and the event loop
+has to wait for that after every read and write while documents are tokenized."""
 _KEEP_ALIVE_S = 150
 """How long a connection without a request is kept: longer than load balancers keep theirs (60 to 130 s),
 or they would send a request into one that is just being closed, and answer 502."""
@@ -120,10 +125,21 @@ def _serve(loaded: LoadedSettings, *, example: bool) -> int:
         if example:
             _print_example(listening, app.state.models, with_key=bool(settings.api_keys))
         server = HostServer(config, drain=app.state.drain, engines=app.state.models)
+        _keep_loop_free(app)
         # uvicorn raises the signals it has taken once more.
         with suppress(KeyboardInterrupt, SystemExit):
             server.run(sockets=[listening])
     return _end_broken() if server.failed else 0
+
+
+def _keep_loop_free(app: "FastAPI") -> None:
+    """Let threads and garbage keep the event loop waiting as little as they can: docs/decisions/0012-batching.md."""
+    for spec in app.state.models:
+        if spec.load == "startup":
+            app.state.workers[spec.id].start()
+    sys.setswitchinterval(_SWITCH_S)
+    # All of this stays. To look through it for garbage would stop every request for some 50 ms now and then.
+    gc.freeze()
 
 
 def _end_broken() -> int:

@@ -1,8 +1,10 @@
 """Text in, translation out: tokens, CTranslate2, text again. Synchronous; callers keep it off the event loop."""
 
 from collections.abc import Callable, Collection, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from itertools import cycle, islice
+from threading import Lock
 from time import perf_counter
 from typing import TypeVar
 
@@ -13,7 +15,7 @@ from handler.batcher import OnBatch, nothing
 from handler.cancellation import Cancellation
 from handler.decoder import Decoder
 from handler.decoding_options import DecodingOptions
-from handler.errors import EngineError, UnsupportedLanguageError
+from handler.errors import AbandonedError, EngineError, UnsupportedLanguageError
 from handler.languages import parse_language
 from handler.logprobs import TokenScore, token_scores
 from handler.settings import Family
@@ -22,6 +24,12 @@ from handler.tokenizer import Tokenizer
 from handler.transcript import Transcript
 
 T = TypeVar("T")
+
+_LONG_CHARS = 1_000
+_long_texts = Lock()
+"""Texts of more characters are tokenized one after the other. Python runs one thread at a time: together they would end
+no sooner, and each would make the event loop wait whenever it comes back from the system."""
+
 OnText = Callable[[int, str], None]
 """Takes the index of a choice and the further text of it."""
 OnStart = Callable[[float, float], object]
@@ -36,7 +44,7 @@ class Translation:
     """Tokens the encoder read, special tokens counted."""
     tokenize_ms: float
     waited_ms: float
-    """Until the first sentence was decoded: for other requests, where they are decoded together."""
+    """For other requests: until it was tokenized, and then until its first sentence was decoded."""
     translate_ms: float
     logprobs: tuple[Sequence[TokenScore], ...] = ()
     """Of each choice, if they were asked for."""
@@ -106,8 +114,8 @@ class Engine:
             options: How to search.
             max_prompt_tokens: Longest prompt to accept.
             cancellation: Says when nobody wants the rest: heard at every token, or between batches of a beam.
-            on_start: Gets the milliseconds it took to tokenize the text, and those it then waited for other requests,
-                before anything is decoded.
+            on_start: Gets the milliseconds it took to tokenize the text, and those it waited for other requests, before
+                anything is decoded.
             on_taken: Is called once no sentence waits for other requests any more.
             on_text: Gets the text of the answer while it is decoded, that of a beam sentence by sentence. Called in
                 another thread. What it gets for a choice adds up to its text.
@@ -119,18 +127,22 @@ class Engine:
                 encoder takes. Nothing has been decoded.
             EngineError: CTranslate2 failed.
         """
-        start = perf_counter()
+        asked = perf_counter()
         cancellation = cancellation or Cancellation()
-        source = self._encode(text, source_lang, target_lang, max_prompt_tokens)
+        with _long_texts if len(text) > _LONG_CHARS else nullcontext():
+            start = perf_counter()
+            if cancellation.cancelled:
+                raise AbandonedError
+            source = self._encode(text, source_lang, target_lang, max_prompt_tokens)
         tokenized = perf_counter()
-        tokenize_ms = (tokenized - start) * 1e3
+        turn_ms, tokenize_ms = (start - asked) * 1e3, (tokenized - start) * 1e3
         waited_ms = 0.0
         transcripts = [Transcript(source.parts, self._assembler(options)) for _ in range(options.hypotheses)]
 
         def begin(waited: float) -> None:
             nonlocal waited_ms
             waited_ms = waited
-            on_start(tokenize_ms, waited)
+            on_start(tokenize_ms, turn_ms + waited)
 
         def tell(hypothesis: int, further: str) -> None:
             if further and on_text is not None:
@@ -159,7 +171,7 @@ class Engine:
             choices=_repeated(answers, options.num_hypotheses),
             prompt_tokens=source.tokens,
             tokenize_ms=tokenize_ms,
-            waited_ms=waited_ms,
+            waited_ms=turn_ms + waited_ms,
             translate_ms=(perf_counter() - tokenized) * 1e3 - waited_ms,
             logprobs=_repeated(logprobs, options.num_hypotheses),
         )

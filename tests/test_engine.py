@@ -1,13 +1,17 @@
 """The engine on the embedded models: right tokens, right limits, nothing dropped."""
 
 import random
+from concurrent.futures import ThreadPoolExecutor
+from threading import Lock
+from time import sleep
 
 import pytest
 from ctranslate2 import GenerationStepResult, Translator
 
+from handler.cancellation import Cancellation
 from handler.decoding_options import DecodingOptions
 from handler.engine import Engine, Translation
-from handler.errors import ContextLengthExceededError, EngineError, UnsupportedLanguageError
+from handler.errors import AbandonedError, ContextLengthExceededError, EngineError, UnsupportedLanguageError
 from handler.settings import DEMO_MODELS
 from handler.tokenizer import load_tokenizer
 
@@ -160,6 +164,33 @@ def test_a_long_prompt_is_refused_before_anything_is_decoded(nllb: Engine) -> No
     assert translate(tokens).choices[0].text == "Où est l'hôtel ?"
     with pytest.raises(ContextLengthExceededError, match=f"{tokens} tokens; the limit is {tokens - 1}"):
         translate(tokens - 1)
+
+
+def test_long_texts_are_tokenized_one_after_the_other(nllb: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A short one does not wait for them, and one that nobody wants any more is not tokenized at all."""
+    turn, document = Lock(), " ".join([HOTEL] * 100)
+    monkeypatch.setattr("handler.engine._long_texts", turn)
+    cancellation = Cancellation()
+    turn.acquire()
+
+    def waits_and_is_given_up() -> Translation:
+        with pytest.raises(AbandonedError):
+            nllb.translate(
+                document, source_lang="eng_Latn", target_lang="fra_Latn", options=GREEDY, cancellation=cancellation
+            )
+        return _french(nllb, document, GREEDY)
+
+    with ThreadPoolExecutor(1) as pool:
+        waiting = pool.submit(waits_and_is_given_up)
+        short = _french(nllb, HOTEL, GREEDY)
+        sleep(0.05)
+        assert not waiting.done()
+        cancellation.cancel()
+        turn.release()
+        long = waiting.result(timeout=60)
+
+    assert short.choices[0].text == "Où est l'hôtel ?"
+    assert long.choices[0].text == " ".join([short.choices[0].text] * 100)
 
 
 def test_several_hypotheses_start_with_the_best(nllb: Engine) -> None:

@@ -6,12 +6,24 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from http import HTTPStatus
 from itertools import count
 from random import Random
 from urllib.parse import urlsplit
 
 TIMEOUT_S = 600.0
-_PATH = "/v1/chat/completions"
+PATH = "/v1/chat/completions"
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What came back, and after how long."""
+
+    status: int
+    headers: bytes
+    """Status line and headers, in small letters."""
+    content: bytes
+    seconds: float
 
 
 @dataclass(slots=True)
@@ -35,20 +47,28 @@ class Connection:
 
     async def ask(self, body: bytes) -> float:
         """Ask once, and return the seconds until the answer is there."""
-        start = time.perf_counter()
-        head = f"POST {_PATH} HTTP/1.1\r\nhost: bench\r\ncontent-type: application/json\r\ncontent-length: {len(body)}"
-        self._writer.write(head.encode("ascii") + b"\r\n\r\n" + body)
-        headers = await self._reader.readuntil(b"\r\n\r\n")
-        length = int(headers.lower().partition(b"content-length: ")[2].split(b"\r\n")[0])
-        content = await self._reader.readexactly(length)
-        if not headers.startswith(b"HTTP/1.1 200 "):
-            message = f"answered {content.decode()}"
+        answer = await self.request("POST", PATH, body)
+        if answer.status != HTTPStatus.OK:
+            message = f"answered {answer.content.decode()}"
             raise SystemExit(message)
-        return time.perf_counter() - start
+        return answer.seconds
+
+    async def request(self, method: str, path: str, body: bytes = b"") -> Answer:
+        """Ask once, and return whatever is answered."""
+        start = time.perf_counter()
+        head = (
+            f"{method} {path} HTTP/1.1\r\nhost: bench\r\ncontent-type: application/json\r\ncontent-length: {len(body)}"
+        )
+        self._writer.write(head.encode("ascii") + b"\r\n\r\n" + body)
+        headers = (await self._reader.readuntil(b"\r\n\r\n")).lower()
+        length = int(headers.partition(b"content-length: ")[2].split(b"\r\n")[0])
+        content = await self._reader.readexactly(length)
+        return Answer(int(headers.split(b" ", 2)[1]), headers, content, time.perf_counter() - start)
 
 
 @asynccontextmanager
-async def _connection(url: str) -> AsyncIterator[Connection]:
+async def connected(url: str) -> AsyncIterator[Connection]:
+    """Yield a client of the server with this address."""
     address = urlsplit(url)
     reader, writer = await asyncio.open_connection(address.hostname, address.port)
     try:
@@ -77,7 +97,7 @@ def closed_loop(url: str, requests: Sequence[bytes], *, clients: int, warm_s: fl
         begin = time.perf_counter() + warm_s
 
         async def client() -> None:
-            async with _connection(url) as connection:
+            async with connected(url) as connection:
                 while (now := time.perf_counter()) < begin + seconds:
                     took = await connection.ask(requests[next(numbers) % len(requests)])
                     if begin <= now + took < begin + seconds:
@@ -96,7 +116,7 @@ def open_loop(url: str, requests: Sequence[bytes], *, per_second: float, seconds
         load, draw = Load(seconds), Random(seed)
 
         async def ask(body: bytes) -> None:
-            async with _connection(url) as connection:
+            async with connected(url) as connection:
                 load.latencies_s.append(await connection.ask(body))
 
         asked = []
@@ -121,12 +141,12 @@ def beside(url: str, background: bytes, requests: Sequence[bytes], *, clients: i
         end = time.perf_counter() + seconds
 
         async def other() -> None:
-            async with _connection(url) as connection:
+            async with connected(url) as connection:
                 while True:
                     await connection.ask(background)
 
         async def client() -> None:
-            async with _connection(url) as connection:
+            async with connected(url) as connection:
                 while time.perf_counter() < end:
                     load.latencies_s.append(await connection.ask(requests[next(numbers) % len(requests)]))
 
