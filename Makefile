@@ -74,7 +74,7 @@ bench-cold: $(VENV)/.dev ## cold starts of the Lambda image beside the bare engi
 	@PYTHONPATH=tests/bench $(BIN)/python -m cold $(ARGS)
 
 bench-document: $(VENV)/.dev ## CPU of a document of 300 sentences in one request, beside 300 requests; at most a quarter
-	@PYTHONPATH=tests $(BIN)/python tests/bench/document.py $(ARGS)
+	@PYTHONPATH=tests:tests/bench $(BIN)/python tests/bench/document.py $(ARGS)
 
 bench-http: $(VENV)/.dev ## what the HTTP path adds to a warm translation: the Lambda handler and uvicorn beside the bare engine
 	@PYTHONPATH=tests $(BIN)/python tests/bench/overhead.py $(ARGS)
