@@ -36,7 +36,6 @@ from handler.settings_sources import FLAGS, LoadedSettings, load_settings
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.logging import Logger
-    from fastapi import FastAPI
 
     from handler.models import ModelManager
 
@@ -125,20 +124,17 @@ def _serve(loaded: LoadedSettings, *, example: bool) -> int:
         if example:
             _print_example(listening, app.state.models, with_key=bool(settings.api_keys))
         server = HostServer(config, drain=app.state.drain, engines=app.state.models)
-        _keep_loop_free(app)
+        _keep_loop_free()
         # uvicorn raises the signals it has taken once more.
         with suppress(KeyboardInterrupt, SystemExit):
             server.run(sockets=[listening])
     return _end_broken() if server.failed else 0
 
 
-def _keep_loop_free(app: "FastAPI") -> None:
+def _keep_loop_free() -> None:
     """Let threads and garbage keep the event loop waiting as little as they can: docs/decisions/0012-batching.md."""
-    for spec in app.state.models:
-        if spec.load == "startup":
-            app.state.workers[spec.id].start()
     sys.setswitchinterval(_SWITCH_S)
-    # All of this stays. To look through it for garbage would stop every request for some 50 ms now and then.
+    # Nearly all of what there is by now stays. To look through it for garbage stopped every request for some 60 ms.
     gc.freeze()
 
 

@@ -25,10 +25,10 @@ from handler.transcript import Transcript
 
 T = TypeVar("T")
 
-_LONG_CHARS = 1_000
+_LONG_CHARS = 4_000
 _long_texts = Lock()
-"""Texts of more characters are tokenized one after the other. Python runs one thread at a time: together they would end
-no sooner, and each would make the event loop wait whenever it comes back from the system."""
+"""Texts of more characters are tokenized one after the other: most of that is Python, which runs one thread at a time,
+and each thread more is one that the event loop waits for whenever it comes back from the system."""
 
 OnText = Callable[[int, str], None]
 """Takes the index of a choice and the further text of it."""

@@ -96,15 +96,23 @@ async def unless_abandoned(work: Coroutine[Any, Any, T], receive: Receive | None
     """
     if receive is None:
         return await _within(work, limit_s)
-    running = asyncio.ensure_future(work)
+    # In this very task: the work in one of its own would be two turns of the event loop further away.
+    task, gone = asyncio.current_task(), False
     leaving = asyncio.ensure_future(_disconnected(receive))
+
+    def leave(_: asyncio.Future[None]) -> None:
+        nonlocal gone
+        gone = task is not None and task.cancel()
+
+    leaving.add_done_callback(leave)
     try:
-        await asyncio.wait({running, leaving}, timeout=limit_s, return_when=asyncio.FIRST_COMPLETED)
-        if running.done():
-            return running.result()
-        raise AbandonedError if leaving.done() else TimeLimitError
+        return await _within(work, limit_s)
+    except asyncio.CancelledError:
+        if gone and task is not None and not task.uncancel():
+            raise AbandonedError from None
+        raise
     finally:
-        running.cancel()
+        leaving.remove_done_callback(leave)
         leaving.cancel()
 
 

@@ -6,7 +6,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from contextvars import copy_context
 from functools import partial
-from threading import Barrier, Lock
+from threading import Lock
 from time import perf_counter
 from typing import Any, TypeVar
 
@@ -27,20 +27,11 @@ class Workers:
             threads: For calls that get on together besides; at least as many as ``running``.
         """
         self._running = running
-        self._threads = max(running, threads)
-        self._pool = ThreadPoolExecutor(self._threads, thread_name_prefix="worker")
+        self._pool = ThreadPoolExecutor(max(running, threads), thread_name_prefix="worker")
         self._max_queued = max_queued
         self._taken = 0
         self._waiting = 0
         self._lock = Lock()
-
-    def start(self) -> None:
-        """Start as many threads as there may be calls, so that none is started, and waited for, by the event loop."""
-        threads = min(self._threads, self._running + self._max_queued)
-        together = Barrier(threads + 1)
-        for _ in range(threads):
-            self._pool.submit(together.wait)
-        together.wait()
 
     @property
     def waiting(self) -> int:

@@ -2,8 +2,7 @@
 
 import random
 from concurrent.futures import ThreadPoolExecutor
-from threading import Lock
-from time import sleep
+from threading import Lock, Semaphore
 
 import pytest
 from ctranslate2 import GenerationStepResult, Translator
@@ -13,6 +12,7 @@ from handler.decoding_options import DecodingOptions
 from handler.engine import Engine, Translation
 from handler.errors import AbandonedError, ContextLengthExceededError, EngineError, UnsupportedLanguageError
 from handler.settings import DEMO_MODELS
+from handler.source import Source, SourceEncoder
 from handler.tokenizer import load_tokenizer
 
 BEAM = DecodingOptions(beam_size=4)
@@ -166,31 +166,50 @@ def test_a_long_prompt_is_refused_before_anything_is_decoded(nllb: Engine) -> No
         translate(tokens - 1)
 
 
+class _Turn:
+    """A lock that tells who comes to it."""
+
+    def __init__(self) -> None:
+        self.lock, self.arrived = Lock(), Semaphore(0)
+
+    def __enter__(self) -> None:
+        self.arrived.release()
+        self.lock.acquire()
+
+    def __exit__(self, *_: object) -> None:
+        self.lock.release()
+
+
 def test_long_texts_are_tokenized_one_after_the_other(nllb: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
     """A short one does not wait for them, and one that nobody wants any more is not tokenized at all."""
-    turn, document = Lock(), " ".join([HOTEL] * 100)
+    turn, encoded, encode = _Turn(), list[str](), SourceEncoder.encode
+
+    def recording(encoder: SourceEncoder, text: str, *arguments: str, limit: int | None = None) -> Source:
+        encoded.append(text)
+        return encode(encoder, text, *arguments, limit=limit)
+
     monkeypatch.setattr("handler.engine._long_texts", turn)
-    cancellation = Cancellation()
-    turn.acquire()
+    monkeypatch.setattr(SourceEncoder, "encode", recording)
+    document, given_up = " ".join([HOTEL] * 300), Cancellation()
 
-    def waits_and_is_given_up() -> Translation:
+    def unwanted() -> Translation:
+        return nllb.translate(
+            document, source_lang="eng_Latn", target_lang="fra_Latn", options=GREEDY, cancellation=given_up
+        )
+
+    with ThreadPoolExecutor(3) as pool:
+        with turn.lock:
+            long, abandoned = pool.submit(_french, nllb, document, GREEDY), pool.submit(unwanted)
+            assert all(turn.arrived.acquire(timeout=60) for _ in (long, abandoned))
+            short = pool.submit(_french, nllb, HOTEL, GREEDY).result(timeout=60)
+            given_up.cancel()
+            assert encoded == [HOTEL]
         with pytest.raises(AbandonedError):
-            nllb.translate(
-                document, source_lang="eng_Latn", target_lang="fra_Latn", options=GREEDY, cancellation=cancellation
-            )
-        return _french(nllb, document, GREEDY)
+            abandoned.result(timeout=60)
+        answer = long.result(timeout=60)
 
-    with ThreadPoolExecutor(1) as pool:
-        waiting = pool.submit(waits_and_is_given_up)
-        short = _french(nllb, HOTEL, GREEDY)
-        sleep(0.05)
-        assert not waiting.done()
-        cancellation.cancel()
-        turn.release()
-        long = waiting.result(timeout=60)
-
-    assert short.choices[0].text == "Où est l'hôtel ?"
-    assert long.choices[0].text == " ".join([short.choices[0].text] * 100)
+    assert encoded == [HOTEL, document]
+    assert answer.choices[0].text == " ".join([short.choices[0].text] * 300)
 
 
 def test_several_hypotheses_start_with_the_best(nllb: Engine) -> None:

@@ -187,6 +187,22 @@ def test_a_host_that_cannot_be_found_is_said_in_one_line() -> None:
     assert "unknown error" not in result.stderr
 
 
+_SERVES = """
+import gc, sys
+from handler.__main__ import main
+from handler.host_server import HostServer
+HostServer.run = lambda self, sockets: print(sys.getswitchinterval(), gc.get_freeze_count() > 10_000)
+main(["--port", "0", "--log-level", "ERROR"])
+"""
+
+
+def test_the_event_loop_does_not_wait_for_long_turns_or_old_garbage() -> None:
+    """What the server runs with: a fifth of Python's interval, and the start's objects out of the collector's way."""
+    result = _run(sys.executable, "-c", _SERVES)
+
+    assert result.stdout.split() == ["0.001", "True"], result.stderr
+
+
 @pytest.mark.parametrize("host", ["127.0.0.1", "::1"])
 def test_an_answer_is_not_held_back(host: str) -> None:
     """Head and body are two writes: with Nagle's algorithm the second waits for a delayed acknowledgement, 40 ms."""

@@ -39,19 +39,6 @@ async def test_work_runs_in_a_thread_with_the_callers_context() -> None:
     assert waited_ms >= 0
 
 
-async def test_threads_are_there_before_the_calls() -> None:
-    """As many as calls are accepted; the calls themselves start none, and none is taken up for good."""
-    before = set(threading.enumerate())
-    workers = Workers(2, max_queued=3, threads=8)
-    workers.start()
-    started = set(threading.enumerate()) - before
-
-    threads = {thread for (thread, _) in [await _run(workers, threading.current_thread) for _ in range(9)]}
-
-    assert len(started) == 5
-    assert threads <= started
-
-
 async def test_an_error_reaches_the_caller() -> None:
     """And the place in the queue is free again."""
     workers = Workers(1, max_queued=1)

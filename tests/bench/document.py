@@ -28,16 +28,17 @@ from urllib.parse import urlsplit
 from cold.models import model
 from conftest import Server, running_server
 from ctranslate2 import Translator
-from documents import DIRECTION, Document, document
+from documents import DIRECTION, SENTENCES, Document, document
 from shapes import TOKENIZER
 
-from handler.cpus import usable_cpus
+from handler.cpus import batch_threads
 from handler.decoder import PATIENCE
+from handler.model_folder import MODEL_FILE
 from handler.tokenizer import load_tokenizer
 
 LARGEST_RATIO = 0.25
 BATCH = 32
-MODELS = {"demo": (300, 128), "32k": (48, 16)}
+MODELS = {"demo": (SENTENCES, 128), "32k": (48, 16)}
 """Short name to how many sentences, and the most tokens of each: random weights decode all of them."""
 TIMEOUT_S = 600.0
 _CPUCLOCK_SCHED = 2
@@ -96,9 +97,10 @@ class Alone:
     def __init__(self, short: str, *, beam_size: int) -> None:
         """Load the model of this short name, and decode with a search of ``beam_size``."""
         folder = model(short).folder
-        # As the server loads it: in a thread that ends.
+        # As the server loads it: in a thread that ends, and with as many threads.
+        threads = batch_threads(str(folder / MODEL_FILE), inter_threads=1)
         with ThreadPoolExecutor() as pool:
-            self._translator = pool.submit(Translator, str(folder), intra_threads=usable_cpus()).result()
+            self._translator = pool.submit(Translator, str(folder), intra_threads=threads).result()
         count, self._tokens = MODELS[short]
         tokenizer = load_tokenizer("nllb", folder / TOKENIZER)
         self._sentences = [tokenizer.encode(source, DIRECTION[0]) for source, _ in document(count).sentences]
@@ -127,9 +129,10 @@ class Alone:
         return time.process_time() - start
 
 
-def _ratio(name: str, whole: Sequence[float], singly: Sequence[float]) -> float:
+def _ratio(name: str, whole: Sequence[float], singly: Sequence[float], sentences: int) -> float:
     ratio = statistics.median(whole) / statistics.median(singly)
-    print(f"{name}: together {_row(whole)}, one by one {_row(singly)}: {ratio:.3f}", flush=True)
+    print(f"{name}, {sentences} sentences, n = {len(whole)}: ", end="")
+    print(f"together {_row(whole)}, one by one {_row(singly)}: {ratio:.3f}", flush=True)
     return ratio
 
 
@@ -139,7 +142,7 @@ def alone(short: str, *, beam_size: int, n: int) -> None:
     engine.whole()  # buffers
     runs = [(engine.whole(), engine.singly()) for _ in range(n)]
     whole, singly = zip(*runs, strict=True)
-    _ratio(f"CTranslate2 alone, {short}, beam_size {beam_size}", whole, singly)
+    _ratio(f"CTranslate2 alone, {short}, beam_size {beam_size}", whole, singly, MODELS[short][0])
 
 
 def _check(answers: list[tuple[str, str]]) -> None:
@@ -158,7 +161,7 @@ def main() -> int:
     parser.add_argument("--beams", type=int, nargs="+", default=[4, 1], help="beam sizes; the first is the default")
     arguments = parser.parse_args()
     given = document()
-    print(f"CPU seconds, medians (min, max) of {arguments.n} runs; {len(given.sentences)} sentences for the server")
+    print("CPU seconds, medians (min, max)")
     largest = 0.0
     with tempfile.TemporaryDirectory() as folder, running_server(Path(folder), LOG_LEVEL="ERROR") as server:
         for beam_size in arguments.beams:
@@ -166,7 +169,7 @@ def main() -> int:
                 client.whole(given), client.singly(given)  # buffers
                 runs = [(client.whole(given), client.singly(given)) for _ in range(arguments.n)]
             whole, singly = zip(*runs, strict=True)
-            largest = max(largest, _ratio(f"server, demo, beam_size {beam_size}", whole, singly))
+            largest = max(largest, _ratio(f"server, demo, beam_size {beam_size}", whole, singly, SENTENCES))
             alone("demo", beam_size=beam_size, n=arguments.n)
     for beam_size in arguments.beams:
         alone("32k", beam_size=beam_size, n=1)

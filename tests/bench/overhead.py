@@ -5,9 +5,9 @@ machine slows all of them. The sides:
 
 - the engine, and the handler as a function that calls this very engine, in one process;
 - behind AWS's runtime client, which a stand-in of the Runtime API hands events to: the engine with nothing but the
-  reading and writing of JSON, FastAPI and Mangum as a tutorial puts them around it, and the handler;
-- uvicorn, over a connection that is kept, asked by a client that neither writes nor reads JSON: the tutorial's app, and
-  the server.
+  reading and writing of JSON, FastAPI and Mangum around it and nothing else, and the handler;
+- uvicorn, over a connection that is kept, asked by a client that neither writes nor reads JSON: FastAPI around the
+  engine and nothing else, and the server.
 
 Trust the differences of medians. Exits with 1 where one of ours is larger than its aim.
 """
@@ -42,20 +42,20 @@ PAUSE_S = 0.002
 """Between two sides: what one does after its answer, its line in the log for one, is not to slow the next."""
 ONE_THREAD = "1"
 """Threads that wait for each other would be most of the noise, and nothing of the HTTP path."""
-ENGINE, FUNCTION, RUNTIME_ENGINE, RUNTIME_TUTORIAL, RUNTIME, UVICORN_TUTORIAL, UVICORN = (
+ENGINE, FUNCTION, RUNTIME_ENGINE, RUNTIME_FASTAPI, RUNTIME, UVICORN_FASTAPI, UVICORN = (
     "engine",
     "handler, as a function",
     "engine, through awslambdaric",
-    "tutorial, through awslambdaric",
+    "FastAPI and Mangum, awslambdaric",
     "handler, through awslambdaric",
-    "tutorial, uvicorn",
+    "FastAPI alone, uvicorn",
     "uvicorn, kept connection",
 )
 AIMS_MS = {
     (FUNCTION, ENGINE): 0.7,
-    (RUNTIME_TUTORIAL, RUNTIME_ENGINE): None,
+    (RUNTIME_FASTAPI, RUNTIME_ENGINE): None,
     (RUNTIME, RUNTIME_ENGINE): 0.7,
-    (UVICORN_TUTORIAL, ENGINE): None,
+    (UVICORN_FASTAPI, ENGINE): None,
     (UVICORN, ENGINE): 1.0,
 }
 """Two sides to the largest difference of their medians, if there is one."""
@@ -180,35 +180,48 @@ def uvicorn(folder: Path) -> Iterator[Side]:
     """Yield a server in its process, over one connection."""
     with running_server(folder, INTRA_THREADS=ONE_THREAD) as server:
         address = urlsplit(server.url)
-        with socket.create_connection((address.hostname, address.port), TIMEOUT_S) as connection:
+        with _connected(address.hostname, address.port) as connection:
             yield partial(_ask, connection)
 
 
 @contextmanager
-def tutorial_uvicorn() -> Iterator[Side]:
-    """Yield the tutorial's app under uvicorn, over one connection."""
+def fastapi_uvicorn() -> Iterator[Side]:
+    """Yield FastAPI around the engine under uvicorn, over one connection."""
     with socket.create_server(("127.0.0.1", 0)) as listening:
         # What it accepts has this, as the server's own has.
         listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        command = [sys.executable, "-m", "uvicorn", "plain:app", "--fd", str(listening.fileno()), "--no-access-log"]
+        command = [
+            sys.executable,
+            "-m",
+            "uvicorn",
+            "plain:app",
+            "--fd",
+            str(listening.fileno()),
+            "--log-level",
+            "warning",
+        ]
         process = subprocess.Popen(
             command,
             env=_environment(),
             stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
             pass_fds=[listening.fileno()],
         )
         try:
             # The kernel takes the connection until the server does.
-            with socket.create_connection(listening.getsockname(), TIMEOUT_S) as connection:
+            with _connected(*listening.getsockname()) as connection:
                 yield partial(_ask, connection)
         finally:
             process.send_signal(signal.SIGKILL)
             process.wait(timeout=TIMEOUT_S)
 
 
-def _ask(connection: socket.socket) -> float:
+def _connected(host: str | None, port: int | None) -> socket.socket:
+    connection = socket.create_connection((host, port), TIMEOUT_S)
     connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return connection
+
+
+def _ask(connection: socket.socket) -> float:
     body = json.dumps(REQUEST).encode()
     head = f"POST {PATH} HTTP/1.1\r\nhost: bench\r\ncontent-type: application/json\r\ncontent-length: {len(body)}"
     request = head.encode("ascii") + b"\r\n\r\n" + body
@@ -216,7 +229,11 @@ def _ask(connection: socket.socket) -> float:
     connection.sendall(request)
     answer = b""
     while True:
-        answer += connection.recv(65_536)
+        received = connection.recv(65_536)
+        if not received:
+            message = f"the connection was closed after {answer!r}"
+            raise SystemExit(message)
+        answer += received
         headers, blank, content = answer.partition(b"\r\n\r\n")
         if blank and len(content) == int(headers.lower().partition(b"content-length: ")[2].split()[0]):
             break
@@ -252,9 +269,9 @@ def main() -> int:
             ENGINE: engine,
             FUNCTION: function,
             RUNTIME_ENGINE: stack.enter_context(runtime("bare.handler")),
-            RUNTIME_TUTORIAL: stack.enter_context(runtime("plain.handler")),
+            RUNTIME_FASTAPI: stack.enter_context(runtime("plain.handler")),
             RUNTIME: stack.enter_context(runtime("handler.aws_lambda.lambda_handler")),
-            UVICORN_TUTORIAL: stack.enter_context(tutorial_uvicorn()),
+            UVICORN_FASTAPI: stack.enter_context(fastapi_uvicorn()),
             UVICORN: stack.enter_context(uvicorn(folder)),
         }
         times = measure(sides, n)

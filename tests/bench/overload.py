@@ -2,8 +2,10 @@
 
 ``make bench-overload`` lets clients in a process of their own ask for documents of 300 sentences, many more than may
 wait; who is refused tries again a moment later. Meanwhile one more client asks for a single sentence and for
-``/health/live`` in turns: the check shows what the event loop, the CPUs and the client's own time add to any answer.
-Exits with 1 where a refusal is not a 429 in OpenAI's envelope with ``Retry-After``, or took longer than 50 ms.
+``/health/live`` in turns: the check shows what the event loop, the CPUs and the client's own time add to any answer. As
+many documents as may wait have been translated before, so the server has its threads, as it has where a queue has had
+time to fill. Exits with 1 where a refusal is not a 429 in OpenAI's envelope with ``Retry-After``, or took longer than
+50 ms.
 """
 
 import argparse
@@ -29,9 +31,9 @@ CLIENTS, MAX_QUEUED = 24, 4
 PAUSE_S = (0.05, 0.15)
 """Until a refused client asks again, drawn for each time."""
 PROBE_PAUSE_S = 0.02
-SECONDS, FULL_S = 30.0, 2.0
-"""For how long the clients ask, and until the queue is full."""
+SECONDS = 30.0
 TIMEOUT_S = 120.0
+"""For what is still translated when the time is over."""
 
 
 @dataclass(slots=True)
@@ -55,9 +57,12 @@ class Refusals:
 
 
 def _well_formed(answer: Answer) -> bool:
-    error = json.loads(answer.content)["error"]
+    try:
+        members = set(json.loads(answer.content)["error"])
+    except (ValueError, KeyError, TypeError):
+        return False
     retry_after = answer.headers.partition(b"retry-after: ")[2].split(b"\r\n")[0]
-    return answer.status == HTTPStatus.TOO_MANY_REQUESTS and retry_after.isdigit() and set(error) >= {"message", "type"}
+    return answer.status == HTTPStatus.TOO_MANY_REQUESTS and retry_after.isdigit() and members >= {"message", "type"}
 
 
 def _body(text: str) -> bytes:
@@ -66,7 +71,10 @@ def _body(text: str) -> bytes:
 
 
 def flood(url: str, seconds: float, pipe: Pipe) -> None:
-    """Ask for documents with all clients; runs in a process of its own and sends what they were answered."""
+    """Ask for documents with all clients; runs in a process of its own.
+
+    It sends nothing but that the queue is full, and in the end what the clients were answered.
+    """
     body, draw, refusals = _body(document().text), Random(6), Refusals()
 
     async def client() -> None:
@@ -74,10 +82,12 @@ def flood(url: str, seconds: float, pipe: Pipe) -> None:
         async with connected(url) as connection:
             while time.monotonic() < end:
                 if refusals.add(await connection.request("POST", PATH, body)):
+                    if len(refusals.latencies_s) == 1:
+                        pipe.send(None)
                     await asyncio.sleep(draw.uniform(*PAUSE_S))
 
     async def clients() -> None:
-        await asyncio.wait_for(asyncio.gather(*(client() for _ in range(CLIENTS))), TIMEOUT_S)
+        await asyncio.wait_for(asyncio.gather(*(client() for _ in range(CLIENTS))), seconds + TIMEOUT_S)
 
     asyncio.run(clients())
     pipe.send(refusals)
@@ -96,9 +106,20 @@ async def probe(url: str, seconds: float) -> tuple[Refusals, list[float]]:
     return refusals, checks
 
 
-async def _translate(url: str, text: str) -> None:
-    async with connected(url) as connection:
-        await connection.ask(_body(text))
+async def _translate(url: str, text: str, *, clients: int) -> None:
+    async def client() -> None:
+        async with connected(url) as connection:
+            await connection.ask(_body(text))
+
+    await asyncio.wait_for(asyncio.gather(*(client() for _ in range(clients))), TIMEOUT_S)
+
+
+def _received(pipe: Pipe, timeout_s: float) -> Refusals | None:
+    if not pipe.poll(timeout_s):
+        message = "the clients were not refused, or did not come to their end"
+        raise SystemExit(message)
+    received: Refusals | None = pipe.recv()
+    return received
 
 
 def main() -> int:
@@ -111,17 +132,17 @@ def main() -> int:
         tempfile.TemporaryDirectory() as folder,
         running_server(Path(folder), MAX_QUEUED_REQUESTS=str(MAX_QUEUED)) as server,
     ):
-        asyncio.run(_translate(server.url, document().text))  # buffers
+        asyncio.run(_translate(server.url, document().text, clients=MAX_QUEUED))
         receiving, sending = processes.Pipe(duplex=False)
-        process = processes.Process(target=flood, args=(server.url, FULL_S + seconds, sending), daemon=True)
+        process = processes.Process(target=flood, args=(server.url, seconds, sending), daemon=True)
         process.start()
-        time.sleep(FULL_S)
+        # The child has its own: where that ends, so does the pipe.
+        sending.close()
+        _received(receiving, TIMEOUT_S)
         single, checks = asyncio.run(probe(server.url, seconds))
-        if not receiving.poll(TIMEOUT_S):
-            message = "the clients did not come to their end"
-            raise SystemExit(message)
-        documents: Refusals = receiving.recv()
+        documents = _received(receiving, TIMEOUT_S)
         process.join(TIMEOUT_S)
+    assert documents
     print(f"{CLIENTS} clients with documents, {documents.served} translated; one with sentences, {single.served}")
     print("| | answers | median | p95 | p99 | slowest | over 50 ms |\n|---|---|---|---|---|---|---|")
     rows = {

@@ -1,4 +1,4 @@
-"""FastAPI and Mangum as a tutorial puts them together, around the server's engine: for ``overhead.py``.
+"""FastAPI and Mangum around the server's engine and nothing else: for ``overhead.py``.
 
 A route in a thread of its own, so that the event loop is not blocked, and models of the request and the answer; no ids,
 no log, no time limit, no parameters.
